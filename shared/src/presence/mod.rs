@@ -1,0 +1,72 @@
+//! Presence as a lease: who is there, on which devices, for as long as the node that says so is alive.
+//!
+//! A device's entry names the incarnation of its node and is valid while that incarnation's heartbeat is. Nobody
+//! compares clocks: the store's own time decides when a heartbeat is over.
+
+use crate::{
+    clock::Time,
+    ids::{ConnectionId, Incarnation, UserId},
+    model::Status,
+};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// A call under way.
+pub type PresenceCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, PresenceError>> + Send + 'a>>;
+
+/// Presence is not to be had now.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("presence is not reachable: {0}")]
+pub struct PresenceError(pub String);
+
+/// How long a heartbeat holds. A node beats at a third of it; no ghost outlives it by more than a sweep.
+pub const LEASE: Duration = Duration::from_secs(12);
+
+/// One connected device, as its node registers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Whose.
+    pub user: UserId,
+    /// Which socket.
+    pub connection: ConnectionId,
+}
+
+/// What others may know of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Offline unless a valid device is there.
+    pub status: Status,
+    /// When the last device went; `None` while one is there, or if none ever was.
+    pub last_seen: Option<Time>,
+}
+
+/// Who is there.
+///
+/// Guarantees, tried by the conformance suite:
+/// - `connect` answers true exactly for the device that turned its user from offline to online, across all nodes.
+/// - `disconnect` answers true exactly for the one that turned its user offline.
+/// - A device whose incarnation has not beaten for [`LEASE`] does not count, for anyone, from then on.
+/// - `sweep` gives a user that a dead incarnation left offline to exactly one caller.
+/// - Every operation is idempotent.
+pub trait Presence: Send + Sync + 'static {
+    /// Keeps this incarnation alive for [`LEASE`] from now. False if it was not known: then every device of this node
+    /// has to be registered again.
+    fn beat(&self, node: Incarnation) -> PresenceCall<'_, bool>;
+
+    /// Registers devices of this node; for each, whether its user has come online with it.
+    fn connect<'a>(&'a self, node: Incarnation, devices: &'a [Device]) -> PresenceCall<'a, Vec<bool>>;
+
+    /// Takes devices back; for each, whether its user has gone offline with it.
+    fn disconnect<'a>(&'a self, node: Incarnation, devices: &'a [Device]) -> PresenceCall<'a, Vec<bool>>;
+
+    /// What is known of users, in the order asked.
+    fn seen<'a>(&'a self, users: &'a [UserId]) -> PresenceCall<'a, Vec<Seen>>;
+
+    /// Removes what dead incarnations left; gives the users that are offline by it.
+    fn sweep(&self) -> PresenceCall<'_, Vec<UserId>>;
+
+    /// Ends this incarnation in good order: what it still holds counts no longer, and is not swept as dead.
+    fn retire(&self, node: Incarnation) -> PresenceCall<'_, ()>;
+}
+
+/// A presence handle that several parts share.
+pub type SharedPresence = Arc<dyn Presence>;

@@ -1,0 +1,147 @@
+//! Commands of clients, and their replies.
+
+use crate::{
+    clock::Time,
+    ids::{MessageId, RoomId, SessionId, UserId},
+    model::{Attachment, LogEntry, MessageType, OwnUser},
+};
+use serde::{Deserialize, Serialize};
+
+/// `authenticate`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authenticate {
+    /// An access token.
+    pub token: String,
+}
+
+/// `authenticated`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authenticated {
+    /// Who signed in.
+    pub user: OwnUser,
+    /// Which session it is.
+    pub session_id: SessionId,
+    /// When the token ends.
+    pub token_expires_at: Time,
+    /// The epoch that cursors belong to.
+    pub store_epoch: String,
+    /// The newest place of the user's own stream.
+    pub user_seq: u64,
+}
+
+/// `join_room`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinRoom {
+    /// Which room.
+    pub room_id: RoomId,
+    /// The last place that the client has; what came after is in the reply.
+    pub since: Option<u64>,
+}
+
+/// `room_joined`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomJoined {
+    /// Which room.
+    pub room_id: RoomId,
+    /// What this connection has been sent, this reply included.
+    pub seq: u64,
+    /// Whether `events` holds everything after `since`.
+    pub recovered: bool,
+    /// The entries after `since`, in ascending seq.
+    pub events: Vec<LogEntry>,
+}
+
+/// A command that names a room and nothing else: `leave_room`, `get_room_users`; and the reply `room_left`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomRef {
+    /// Which room.
+    pub room_id: RoomId,
+}
+
+/// What a message is made of, by socket and by REST.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Draft {
+    /// The words.
+    pub content: String,
+    /// The sort; text if absent.
+    #[serde(rename = "type", default)]
+    pub message_type: MessageType,
+    /// The sender's own key for it; made if absent.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// The message that it answers.
+    #[serde(default)]
+    pub reply_to: Option<MessageId>,
+    /// A file that goes with it.
+    #[serde(default)]
+    pub attachment: Option<Attachment>,
+}
+
+/// `send_message`: a draft, and where it goes: `roomId` or `to`, exactly one of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendMessage {
+    /// Into this room.
+    pub room_id: Option<RoomId>,
+    /// Or to this user.
+    pub to: Option<UserId>,
+    /// The message.
+    #[serde(flatten)]
+    pub draft: Draft,
+}
+
+/// `message_sent`.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageSent {
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The room it is in.
+    pub room_id: RoomId,
+    /// Its place.
+    pub seq: u64,
+    /// When it was stored.
+    pub created_at: Time,
+    /// The sender's own key.
+    pub client_id: String,
+}
+
+/// `typing`: `roomId` or `to`, exactly one of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Typing {
+    /// In this room.
+    pub room_id: Option<RoomId>,
+    /// Or in the conversation with this user.
+    pub to: Option<UserId>,
+    /// Begins or ends.
+    pub is_typing: bool,
+}
+
+/// Someone in `room_users`.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomUser {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: Option<String>,
+    /// Whether a device of theirs is connected.
+    pub is_online: bool,
+}
+
+/// `room_users`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomUsers {
+    /// Which room.
+    pub room_id: RoomId,
+    /// Everyone in it.
+    pub users: Vec<RoomUser>,
+}
