@@ -4,7 +4,7 @@
 //! the api. A gateway wraps those bytes once per transport and hands them to every member; it parses nothing.
 //!
 //! Layout, integers big-endian: version u8 · kind u8 · stream kind u8 (0 room, 1 user) · reserved u8 · stream 16 bytes
-//! · subject 16 bytes · seq u64 · ref_seq u64 · published_at u64 · trace id 16 bytes · span id 8 bytes · data.
+//! · subject 16 bytes · `seq` u64 · `ref_seq` u64 · `published_at` u64 · trace id 16 bytes · span id 8 bytes · data.
 
 use crate::ids::{RoomId, StreamId, UserId};
 use bytes::{BufMut, Bytes, BytesMut};
