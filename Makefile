@@ -1,0 +1,55 @@
+# What one does with this repository. `make` alone lists it.
+#
+# Long steps live in scripts/, so that they can be read, checked and run without make.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+LISTEN ?= 127.0.0.1:8080
+DATA ?= .data/standalone
+
+.PHONY: help
+help: ## list the targets
+	@echo 'Rookery: a horizontally scalable chat cluster.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## build and start everything in one process (LISTEN=127.0.0.1:8080 DATA=.data/standalone)
+	@scripts/check-build-tools
+	@mkdir -p '$(DATA)'
+	@ROOKERY_LISTEN="$${ROOKERY_LISTEN:-$(LISTEN)}" ROOKERY_DATA="$${ROOKERY_DATA:-$(DATA)}" \
+		exec cargo run --release --locked -p rookery-standalone --bin rookery
+
+.PHONY: cluster
+cluster: ## start the whole cluster on loopback: Redis, MongoDB, 2 apis, 2 gateways, HAProxy
+	@exec scripts/cluster
+
+.PHONY: test
+test: ## install what the tests need, then format check, lints, all tests, docs
+	@scripts/timed 'test dependencies' scripts/install-test-deps
+	@scripts/timed 'scripts and configurations' scripts/check-files
+	@scripts/timed 'format' cargo fmt --all --check
+	@scripts/timed 'lints' cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	@MONGOD="$$(scripts/find-mongod)" scripts/timed 'tests' cargo test --workspace --all-features --locked
+	@RUSTDOCFLAGS='-D warnings' scripts/timed 'docs' cargo doc --workspace --no-deps --locked
+
+.PHONY: test-deps
+test-deps: ## install what the tests and the cluster need beside Rust
+	@scripts/install-test-deps
+
+.PHONY: fmt
+fmt: ## format the code
+	@cargo fmt --all
+
+.PHONY: loadtest-cluster
+loadtest-cluster: ## run the load test against a running `make cluster` (ARGS='…')
+	@exec scripts/loadtest-cluster $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built; data stays
+	@cargo clean
+
+.PHONY: clean-data
+clean-data: ## remove all data of `make run` and `make cluster`
+	@rm -rf .data
