@@ -10,3 +10,5 @@ pub mod limits;
 pub mod model;
 pub mod presence;
 pub mod protocol;
+#[cfg(feature = "testing")]
+pub mod testing;

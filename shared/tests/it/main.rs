@@ -1,0 +1,3 @@
+//! The backends against real servers, and every implementation of a trait against the same suite.
+
+mod starters;
