@@ -4,11 +4,15 @@
 pub mod backend;
 pub mod bus;
 pub mod clock;
+pub mod config;
 pub mod envelope;
 pub mod ids;
+pub mod lifecycle;
 pub mod limits;
 pub mod model;
 pub mod presence;
 pub mod protocol;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
