@@ -3,6 +3,7 @@
 //! A store keeps rows and guards what is unique; it decides nothing. Which seq an entry gets, who may do what, and
 //! what happens after a clash is written once, above this trait.
 
+pub(crate) mod codec;
 pub mod mongo;
 pub mod rows;
 pub mod sqlite;
@@ -76,13 +77,13 @@ pub struct Appended {
 /// A change of state that goes with log entries, in one transaction.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// A new room. `Taken(Conversation)` if its conversation key is there.
+    /// A new room. `Taken(Conversation)` if its conversation key is there; a deleted conversation gives its key free.
     InsertRoom(RoomRow),
-    /// A new member. `Taken(Member)` if they are one.
+    /// A new member. `Taken(Member)` if they are one; `Stale` if the room is neither there nor made by an op before.
     InsertMember(MemberRow),
     /// A member goes. `Stale` if they are not one.
     DeleteMember(RoomId, UserId),
-    /// Sessions end: this one, or all of the user's but `except`. Ended ones stay as they are.
+    /// Sessions end: this one, or all of the user's but `except`, and their versions grow. Ended ones stay as they are.
     EndSessions {
         /// Whose.
         user: UserId,
@@ -117,7 +118,7 @@ pub trait Store: Send + Sync + 'static {
 
     // Accounts.
 
-    /// A new account and its first session. `Taken(Username)` or `Taken(Email)`.
+    /// A new account. `Taken(Username)` or `Taken(Email)`.
     fn insert_user(&self, user: UserRow) -> StoreCall<'_, ()>;
     /// Accounts by id, in the order asked.
     fn users<'a>(&'a self, ids: &'a [UserId]) -> StoreCall<'a, Vec<Option<UserRow>>>;
@@ -168,7 +169,8 @@ pub trait Store: Send + Sync + 'static {
     /// Inserts messages in this order, each with the seq it carries, and stops at the first whose place or client id
     /// is taken. An error means that the outcome of all of them is unknown.
     fn append_messages<'a>(&'a self, messages: &'a [MessageRow]) -> StoreCall<'a, Appended>;
-    /// Entries and the changes that go with them, all or nothing. `Taken(LogEntry)` for a taken seq.
+    /// Entries and the changes that go with them, all or nothing. `Taken(LogEntry)` for a taken seq. The changes are
+    /// tried first and in their order, so that their refusal, which is final, hides a clash of the entries, which is not.
     fn commit<'a>(&'a self, entries: &'a [EntryRow], ops: &'a [Op]) -> StoreCall<'a, ()>;
     /// The newest seq of each log, 0 for an empty one, in the order asked.
     fn heads<'a>(&'a self, streams: &'a [StreamId]) -> StoreCall<'a, Vec<u64>>;

@@ -1,0 +1,121 @@
+//! How both stores write the words of the domain: enums as small integers, numbers as the signed ones that databases
+//! have, and the folded text that a search for names compares.
+
+use super::StoreError;
+use rookery_shared::{
+    envelope::Kind,
+    model::{HistoryFrom, MemberRole, MessageType, Role, RoomType, UserType, Visibility},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::HashMap, hash::Hash};
+use unicode_normalization::UnicodeNormalization;
+
+/// Stored data that this build cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("stored data cannot be read: {0}")]
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+impl From<Unreadable> for StoreError {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Failed(unreadable.to_string())
+    }
+}
+
+/// A word that is stored as a number. The numbers never change, as stored data depends on them; integers rather than
+/// words, as every message carries some.
+pub(crate) trait Code: Copy + Sized {
+    /// The number that is stored.
+    fn code(self) -> i32;
+
+    /// The word behind a number.
+    fn from_code(code: i64) -> Result<Self, Unreadable>;
+}
+
+macro_rules! codes {
+    ($($word:ident { $($name:ident = $code:literal),* $(,)? })*) => {$(
+        impl Code for $word {
+            fn code(self) -> i32 {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            fn from_code(code: i64) -> Result<Self, Unreadable> {
+                match code { $($code => Ok(Self::$name),)* _ => Err(Unreadable(stringify!($word))) }
+            }
+        }
+    )*};
+}
+
+codes! {
+    UserType { Consumer = 1, Support = 2 }
+    Role { User = 1, Admin = 2 }
+    RoomType { Room = 1, ConsumerToConsumer = 2, ConsumerToSupport = 3 }
+    Visibility { Public = 1, Private = 2 }
+    HistoryFrom { Start = 1, Join = 2 }
+    MemberRole { Member = 1, Moderator = 2, Owner = 3 }
+    MessageType { Text = 1, Image = 2, File = 3, Audio = 4, System = 5 }
+}
+
+impl Code for Kind {
+    fn code(self) -> i32 {
+        i32::from(self as u8)
+    }
+
+    fn from_code(code: i64) -> Result<Self, Unreadable> {
+        u8::try_from(code).ok().and_then(Self::from_byte).ok_or(Unreadable("Kind"))
+    }
+}
+
+/// A place or version as databases hold it. What no log can reach stands for the farthest place.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A stored place or version.
+pub(crate) fn unsigned(number: i64) -> Result<u64, Unreadable> {
+    u64::try_from(number).map_err(|_| Unreadable("a negative number"))
+}
+
+/// Small parts of a row that nothing ever searches in, as JSON text.
+pub(crate) fn to_json<T: Serialize>(part: Option<&T>) -> Result<Option<String>, StoreError> {
+    part.map(serde_json::to_string).transpose().map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+/// What [`to_json`] wrote.
+pub(crate) fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Unreadable> {
+    text.map(serde_json::from_str).transpose().map_err(|_| Unreadable("JSON"))
+}
+
+/// Text as a search for names compares it: NFKC, case-folded, and NFKC again, as folding can undo it.
+pub(crate) fn fold(text: &str) -> String {
+    let folded: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
+    folded.nfkc().collect()
+}
+
+/// Puts what a store found into the order that was asked for.
+pub(crate) fn in_order<K: Eq + Hash, V: Clone>(
+    asked: impl IntoIterator<Item = K>,
+    found: &HashMap<K, V>,
+) -> Vec<Option<V>> {
+    asked.into_iter().map(|key| found.get(&key).cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read_back_from_its_number() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_code(i64::from(kind.code())).ok(), Some(*kind));
+        }
+        assert!(Kind::from_code(0).is_err());
+        assert!(Kind::from_code(1 << 40).is_err());
+    }
+
+    #[test]
+    fn names_are_compared_without_case_and_form() {
+        assert_eq!(fold("Straße"), fold("STRASSE"));
+        assert_eq!(fold("\u{fb01}x"), "fix");
+        assert_eq!(fold("I\u{307}"), fold("\u{130}"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is in which room.
+
+use super::{
+    all, each, first,
+    rooms::{self, room_columns},
+    users,
+};
+use crate::store::{
+    MembershipOf, StoreError, Unique,
+    codec::{Code, signed},
+    rows::{MemberRow, UserRow},
+    sqlite::{cells::Cells, error::is_taken},
+};
+use rookery_shared::{
+    envelope::Kind,
+    ids::{RoomId, UserId},
+};
+use rusqlite::{Connection, Result, params};
+
+/// The columns of a [`MemberRow`], of the table under the name `m`.
+macro_rules! member_columns {
+    () => {
+        "m.room, m.user, m.role, m.joined_at, m.in_seq, m.from_seq, m.read_seq"
+    };
+}
+
+fn read(cells: &mut Cells<'_>) -> Result<MemberRow> {
+    Ok(MemberRow {
+        room: RoomId(cells.id()?),
+        user: UserId(cells.id()?),
+        role: cells.word()?,
+        joined_at: cells.time()?,
+        in_seq: cells.number()?,
+        from_seq: cells.number()?,
+        read_seq: cells.number()?,
+    })
+}
+
+pub(in crate::store::sqlite) fn insert(db: &Connection, member: &MemberRow) -> Result<(), StoreError> {
+    rooms::count(db, member.room, 1)?;
+    let sql = "INSERT INTO members (room, user, role, joined_at, in_seq, from_seq, read_seq) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let inserted = db.prepare_cached(sql)?.execute(params![
+        member.room.0.as_bytes(),
+        member.user.0.as_bytes(),
+        member.role.code(),
+        member.joined_at.0,
+        signed(member.in_seq),
+        signed(member.from_seq),
+        signed(member.read_seq),
+    ]);
+    match inserted {
+        Err(error) if is_taken(&error) => Err(StoreError::Taken(Unique::Member)),
+        inserted => Ok(inserted.map(drop)?),
+    }
+}
+
+pub(in crate::store::sqlite) fn delete(db: &Connection, room: RoomId, user: UserId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM members WHERE room = ?1 AND user = ?2";
+    match db.prepare_cached(sql)?.execute([room.0.as_bytes(), user.0.as_bytes()])? {
+        0 => Err(StoreError::Stale("the membership")),
+        _ => rooms::count(db, room, -1),
+    }
+}
+
+pub(in crate::store::sqlite) fn by_keys(
+    db: &Connection,
+    of: &[(RoomId, UserId)],
+) -> Result<Vec<Option<MemberRow>>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        member_columns!(),
+        " FROM members m JOIN rooms r ON r.id = m.room WHERE m.room = ?1 AND m.user = ?2 AND r.deleted_at IS NULL"
+    );
+    each(of, |(room, user)| first(db, sql, [room.0.as_bytes(), user.0.as_bytes()], |row| read(&mut Cells::new(row))))
+}
+
+pub(in crate::store::sqlite) fn rooms_of(
+    db: &Connection,
+    user: UserId,
+    limit: u32,
+) -> Result<Vec<MembershipOf>, StoreError> {
+    // The newest message of a room is found from the end of its log.
+    let sql = concat!(
+        "SELECT ",
+        member_columns!(),
+        ", ",
+        room_columns!(),
+        ", coalesce((SELECT l.at FROM log l WHERE l.stream = r.id AND l.kind = ?2 ORDER BY l.seq DESC LIMIT 1), \
+         r.created_at) AS activity \
+         FROM members m JOIN rooms r ON r.id = m.room WHERE m.user = ?1 AND r.deleted_at IS NULL \
+         ORDER BY activity DESC, r.id DESC LIMIT ?3"
+    );
+    Ok(all(db, sql, params![user.0.as_bytes(), Kind::Message.code(), limit], |row| {
+        let mut cells = Cells::new(row);
+        let member = read(&mut cells)?;
+        let (room, member_count) = rooms::read(&mut cells)?;
+        Ok(MembershipOf { member, room, member_count, last_activity_at: cells.time()? })
+    })?)
+}
+
+pub(in crate::store::sqlite) fn of_room(
+    db: &Connection,
+    room: RoomId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<(MemberRow, UserRow)>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        member_columns!(),
+        " FROM members m JOIN rooms r ON r.id = m.room JOIN users u ON u.id = m.user \
+         WHERE m.room = ?1 AND r.deleted_at IS NULL AND (?2 IS NULL OR u.username_key > ?2) \
+         ORDER BY u.username_key LIMIT ?3"
+    );
+    let members = all(db, sql, params![room.0.as_bytes(), after, limit], |row| read(&mut Cells::new(row)))?;
+    let users = users::by_ids(db, &members.iter().map(|member| member.user).collect::<Vec<_>>())?;
+    Ok(members.into_iter().zip(users).filter_map(|(member, user)| Some((member, user?))).collect())
+}
