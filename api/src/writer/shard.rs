@@ -1,0 +1,272 @@
+//! One shard of the writer: a task that writes the messages of its rooms batch after batch, and runs their jobs.
+
+use super::{
+    SendError, Tools,
+    plan::{Plan, Waiting},
+};
+use crate::store::{Appended, StoreError};
+use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use metrics::{counter, histogram};
+use rookery_shared::{
+    clock,
+    envelope::Event,
+    ids::{RoomId, StreamId},
+};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, sleep},
+};
+
+/// Jobs of different rooms that run at once. Messages wait for one round of them, so a room full of newcomers cannot
+/// hold up what is said.
+const JOBS_AT_ONCE: usize = 16;
+
+/// What a job does; gives the head of its home stream where it knows it.
+pub(super) type Run = Box<dyn FnOnce(Arc<Tools>) -> BoxFuture<'static, Option<u64>> + Send>;
+
+/// A durable change that is not a message.
+pub(super) struct Job {
+    /// The stream whose shard this is.
+    pub(super) home: StreamId,
+    /// When it was queued.
+    pub(super) since: Instant,
+    /// What it does.
+    pub(super) run: Run,
+    /// Its part of the queue.
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// What a shard does.
+pub(super) enum Work {
+    /// Store a message.
+    Message(Box<Waiting>),
+    /// Run a job.
+    Job(Job),
+}
+
+/// The heads of a shard's rooms, as far as they are known to be committed. Two generations: when the young one is
+/// full it becomes the old one, so the rooms in use stay and the others go.
+struct HeadCache {
+    young: HashMap<RoomId, u64>,
+    old: HashMap<RoomId, u64>,
+    max: usize,
+}
+
+impl HeadCache {
+    fn new(max: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), max: (max / 2).max(1) }
+    }
+
+    fn get(&self, room: RoomId) -> Option<u64> {
+        self.young.get(&room).or_else(|| self.old.get(&room)).copied()
+    }
+
+    fn put(&mut self, room: RoomId, head: u64) {
+        if self.young.len() >= self.max && !self.young.contains_key(&room) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(room, head);
+    }
+
+    fn forget(&mut self, room: RoomId) {
+        self.young.remove(&room);
+        self.old.remove(&room);
+    }
+}
+
+/// The task's state. It alone writes its rooms in this process: that is what keeps one batch per room in flight.
+pub(super) struct Shard {
+    queue: mpsc::Receiver<Work>,
+    tools: Arc<Tools>,
+    heads: HeadCache,
+    messages: Vec<Box<Waiting>>,
+    jobs: VecDeque<Job>,
+}
+
+impl Shard {
+    pub(super) fn new(queue: mpsc::Receiver<Work>, tools: Arc<Tools>) -> Self {
+        let heads = HeadCache::new(tools.config.heads);
+        Self { queue, tools, heads, messages: Vec::new(), jobs: VecDeque::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            if self.jobs.is_empty() {
+                match self.queue.recv().await {
+                    Some(work) => self.take(work),
+                    None => return,
+                }
+            }
+            while self.messages.len() < self.tools.config.max_batch {
+                let Ok(work) = self.queue.try_recv() else { break };
+                self.take(work);
+            }
+            self.write().await;
+            self.run_jobs().await;
+        }
+    }
+
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Message(waiting) => self.messages.push(waiting),
+            Work::Job(job) => self.jobs.push_back(job),
+        }
+    }
+
+    /// Writes what is there, and ends with every message of it answered.
+    async fn write(&mut self) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let max_wait = self.tools.config.max_wait;
+        let (late, timely): (Vec<_>, Vec<_>) =
+            self.messages.drain(..).partition(|waiting| waiting.since.elapsed() > max_wait);
+        if !late.is_empty() {
+            counter!("rookery_api_writer_dropped_total").increment(late.len() as u64);
+            late.into_iter().for_each(|waiting| waiting.refuse());
+        }
+        let mut plan = Plan::new(timely.into_iter().map(|waiting| *waiting));
+        let deadline = Instant::now() + self.tools.config.retry_for;
+        let mut pause = Duration::from_millis(1);
+        while !plan.is_empty() {
+            match self.attempt(&mut plan).await {
+                Attempt::Went => {}
+                Attempt::Clashed { visible: true } if Instant::now() < deadline => {}
+                Attempt::Clashed { visible: false } if Instant::now() < deadline => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+                Attempt::Clashed { .. } => {
+                    tracing::warn!("clashes did not end in time");
+                    self.give_up(&mut plan, SendError::NotWritten);
+                }
+                Attempt::Failed(error, outcome) => {
+                    tracing::warn!(%error, messages = plan.rows().len(), "messages could not be written");
+                    self.give_up(&mut plan, outcome);
+                }
+            }
+        }
+    }
+
+    /// Answers what is left, and forgets the heads of its rooms: what is in flight may still land there.
+    fn give_up(&mut self, plan: &mut Plan, error: SendError) {
+        for room in plan.rooms() {
+            self.heads.forget(room);
+        }
+        plan.fail(error);
+    }
+
+    async fn attempt(&mut self, plan: &mut Plan) -> Attempt {
+        let unknown = plan.rooms().into_iter().filter(|room| self.heads.get(*room).is_none()).collect();
+        if let Err(error) = self.read_heads(unknown).await {
+            return Attempt::Failed(error, SendError::NotWritten);
+        }
+        let heads = plan.number(clock::now(), |room| self.heads.get(room).unwrap_or(0));
+        self.tools.publisher.announce(&heads);
+        let started = Instant::now();
+        let appended = self.tools.reader.store().append_messages(plan.rows()).await;
+        histogram!("rookery_api_write_seconds").record(started.elapsed());
+        histogram!("rookery_api_write_batch_size")
+            .record(f64::from(u32::try_from(plan.rows().len()).unwrap_or(u32::MAX)));
+        let Appended { committed, clashed } = match appended {
+            Ok(appended) => appended,
+            Err(error) => return Attempt::Failed(error, SendError::Unknown),
+        };
+        let mut events = Vec::with_capacity(committed);
+        for (row, senders) in plan.committed(committed) {
+            self.heads.put(row.room, row.seq);
+            events.push(senders.settle(row, false));
+        }
+        self.tools.publisher.publish(events);
+        if plan.is_empty() {
+            return Attempt::Went;
+        }
+        if !clashed {
+            let error = StoreError::Failed("an insert stopped without a clash".to_owned());
+            return Attempt::Failed(error, SendError::Unknown);
+        }
+        self.after_clash(plan).await
+    }
+
+    /// The first row found its place or its client id taken: answers the repeats, and gets the room's head anew.
+    async fn after_clash(&mut self, plan: &mut Plan) -> Attempt {
+        counter!("rookery_api_write_clashes_total").increment(1);
+        let first = plan.rows().first().map(|row| (row.room, row.seq));
+        let found = match self.tools.reader.store().messages_by_client_id(&plan.keys()).await {
+            Ok(found) => found,
+            Err(error) => return Attempt::Failed(error, SendError::NotWritten),
+        };
+        let repeats = plan.repeats(found);
+        let mut visible = !repeats.is_empty();
+        counter!("rookery_api_repeated_sends_total").increment(repeats.len() as u64);
+        let events: Vec<Event> = repeats.into_iter().map(|(row, senders)| senders.settle(row, true)).collect();
+        self.tools.publisher.publish(events);
+        if let Some((room, tried)) = first {
+            if let Err(error) = self.read_heads(vec![room]).await {
+                return Attempt::Failed(error, SendError::NotWritten);
+            }
+            visible |= self.heads.get(room).is_some_and(|head| head >= tried);
+            plan.defer_first(room);
+        }
+        Attempt::Clashed { visible }
+    }
+
+    /// Reads heads from the store.
+    async fn read_heads(&mut self, rooms: Vec<RoomId>) -> Result<(), StoreError> {
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        let streams: Vec<StreamId> = rooms.iter().copied().map(StreamId::Room).collect();
+        let heads = self.tools.reader.store().heads(&streams).await?;
+        for (room, head) in rooms.into_iter().zip(heads) {
+            self.heads.put(room, head);
+        }
+        Ok(())
+    }
+
+    /// Runs the next jobs, at most one for each stream: two at once would only clash with one another.
+    async fn run_jobs(&mut self) {
+        let mut homes = HashSet::new();
+        let mut round = Vec::new();
+        let mut left = VecDeque::new();
+        for job in self.jobs.drain(..) {
+            if job.since.elapsed() > self.tools.config.max_wait {
+                counter!("rookery_api_writer_dropped_total").increment(1);
+            } else if round.len() < JOBS_AT_ONCE && homes.insert(job.home) {
+                round.push(job);
+            } else {
+                left.push_back(job);
+            }
+        }
+        self.jobs = left;
+        let tools = &self.tools;
+        let run = |Job { home, run, permit, .. }: Job| async move {
+            let head = run(tools.clone()).await;
+            drop(permit);
+            (home, head)
+        };
+        let ran: Vec<_> = stream::iter(round).map(run).buffer_unordered(JOBS_AT_ONCE).collect().await;
+        for (home, head) in ran {
+            match (home.room(), head) {
+                (Some(room), Some(head)) => self.heads.put(room, head),
+                (Some(room), None) => self.heads.forget(room),
+                (None, _) => {}
+            }
+        }
+    }
+}
+
+/// How one attempt went.
+enum Attempt {
+    /// Everything that was left is settled.
+    Went,
+    /// Something was taken. `visible`: what took it can be seen, so that trying again at once makes sense.
+    Clashed { visible: bool },
+    /// The store failed, and so all that is left is to be answered.
+    Failed(StoreError, SendError),
+}
