@@ -99,16 +99,31 @@ tabs?.addEventListener("message", ({ data }) => { if (adopt(data)) socket.renew(
 
 let refreshing = null;
 function refresh() {
-  const locked = () => navigator.locks ? navigator.locks.request("rookery-refresh", refreshNow) : refreshNow();
-  refreshing ??= locked().finally(() => { refreshing = null; });
+  const spent = session?.refreshToken;
+  const now = () => refreshNow(spent);
+  refreshing ??= (navigator.locks ? navigator.locks.request("rookery-refresh", now) : now())
+    .finally(() => { refreshing = null; });
   return refreshing;
 }
 
-async function refreshNow() {
-  if (!session) throw new Problem(401, "unauthorized", "Signed out");
-  if (!adopt(JSON.parse(localStorage.getItem(STORED) ?? "null"))) {
+// Whether another tab has refreshed meanwhile. Its word and its storage take a moment to get here.
+async function refreshedElsewhere(spent) {
+  await pause(100);
+  adopt(JSON.parse(localStorage.getItem(STORED) ?? "null"));
+  return Boolean(session) && session.refreshToken !== spent;
+}
+
+async function refreshNow(spent) {
+  if (!(await refreshedElsewhere(spent))) {
+    if (!session) throw new Problem(401, "unauthorized", "Signed out");
     const { line, refreshToken } = session;
-    const tokens = await call("POST", "/auth/refresh", { refreshToken }, { bearer: false });
+    let tokens;
+    try {
+      tokens = await call("POST", "/auth/refresh", { refreshToken }, { bearer: false });
+    } catch (problem) {
+      if (problem.status === 401 && await refreshedElsewhere(spent)) return socket.renew();
+      throw problem;
+    }
     // Signed out, or in as someone else, while the answer was under way.
     if (session?.line !== line) throw new Problem(401, "unauthorized", "Signed out");
     saveSession(tokens, { line });
@@ -762,7 +777,7 @@ function listEntry(room) {
   const { summary } = room;
   const name = roomName(room);
   const last = summary.lastMessage;
-  const said = last && (last.deletedAt ? "Message deleted" : `${last.author.displayName}: ${last.content}`);
+  const said = last && (last.deletedAt ? "Message deleted" : `${last.author.userId === session.user.id ? "You" : last.author.displayName}: ${last.content}`);
   const about = room.mine ? said || summary.description : `${summary.memberCount} in it`;
   const button = h("button", { type: "button", className: "entry" },
     avatar(name, room.id),
@@ -880,6 +895,10 @@ function renderOutbox(room) {
   const items = [...(room.sent?.values() ?? []), ...room.outbox];
   const follows = isAtBottom();
   $("outbox").replaceChildren(...items.map((item) => outboxElement(room, item)));
+  const last = $("messages").lastElementChild?.dataset.author;
+  for (const [index, element] of [...$("outbox").children].entries()) {
+    element.classList.toggle("same", index > 0 || last === session.user.id);
+  }
   if (follows || items.some((item) => item.state === "waiting")) toBottom();
 }
 
