@@ -1,1 +1,175 @@
-//! The cluster's store: a MongoDB replica set.
+//! The cluster's store: a MongoDB replica set, or a sharded cluster of them.
+//!
+//! Writes wait for a majority and its journals, reads are majority reads of the primary, whatever the connection string
+//! says. Every call ends within a few seconds: when no primary answers, it is `Unavailable`.
+
+mod connect;
+mod error;
+mod fields;
+mod tables;
+mod transaction;
+
+use super::{
+    Appended, MembershipOf, Op, Store, StoreCall, StoreError, Stretch,
+    rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
+};
+use mongodb::bson::doc;
+use rookery_shared::ids::{MessageId, RoomId, SessionId, StreamId, UserId};
+use std::{future::Future, sync::Arc, time::Duration};
+use tables::Tables;
+
+/// How long a call may take. The driver has no time limit for an answer: a primary that stops without closing its
+/// connections would be waited for without end. Longer than the wait for a primary, so that the usual loss of one is
+/// told by the driver, which then knows more than that time is up.
+const LIMIT: Duration = Duration::from_millis(4_500);
+
+/// How long opening may take; making indexes in a large collection is not a call.
+const OPENING_LIMIT: Duration = Duration::from_mins(5);
+
+/// The store in a MongoDB database.
+pub struct MongoStore {
+    tables: Tables,
+}
+
+impl MongoStore {
+    /// Connects, and makes collections, indexes and the epoch where they are missing. `uri` is a connection string
+    /// (`mongodb://` or `mongodb+srv://`) of a replica set or of a sharded cluster's routers.
+    pub async fn open(uri: &str, database: &str) -> Result<Arc<Self>, StoreError> {
+        let client = connect::connect(uri).await?;
+        let tables = Tables::of(client.database(database));
+        within(OPENING_LIMIT, async {
+            connect::make_indexes(&tables).await?;
+            connect::epoch(tables.database()).await
+        })
+        .await?;
+        Ok(Arc::new(Self { tables }))
+    }
+}
+
+/// A call that is given up is not undone: for a write, the outcome is unknown. The driver closes the connection of a
+/// command that was given up, so that its late answer is not taken for another's.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+}
+
+fn call<'a, T: 'a>(work: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> StoreCall<'a, T> {
+    Box::pin(within(LIMIT, work))
+}
+
+impl Store for MongoStore {
+    fn epoch(&self) -> StoreCall<'_, String> {
+        call(connect::epoch(self.tables.database()))
+    }
+
+    fn ready(&self) -> StoreCall<'_, ()> {
+        call(async {
+            // A real write: nothing less finds out about a full disk or a missing majority.
+            let checked = doc! { "$currentDate": { "at": true } };
+            self.tables.meta().update_one(doc! { "_id": "ready" }, checked).upsert(true).await?;
+            Ok(())
+        })
+    }
+
+    fn insert_user(&self, user: UserRow) -> StoreCall<'_, ()> {
+        call(async move { self.tables.insert_user(&user).await })
+    }
+
+    fn users<'a>(&'a self, ids: &'a [UserId]) -> StoreCall<'a, Vec<Option<UserRow>>> {
+        call(self.tables.users_by_ids(ids))
+    }
+
+    fn user_by_key<'a>(&'a self, key: &'a str) -> StoreCall<'a, Option<UserRow>> {
+        call(self.tables.user_by_key(key))
+    }
+
+    fn replace_user(&self, user: UserRow) -> StoreCall<'_, ()> {
+        call(async move { self.tables.replace_user(&user).await })
+    }
+
+    fn insert_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
+        call(async move { self.tables.insert_session(&session).await })
+    }
+
+    fn session(&self, id: SessionId) -> StoreCall<'_, Option<SessionRow>> {
+        call(self.tables.session(id))
+    }
+
+    fn replace_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
+        call(async move { self.tables.replace_session(&session).await })
+    }
+
+    fn rooms<'a>(&'a self, ids: &'a [RoomId]) -> StoreCall<'a, Vec<Option<(RoomRow, u64)>>> {
+        call(self.tables.rooms_by_ids(ids))
+    }
+
+    fn visible_rooms<'a>(
+        &'a self,
+        user: UserId,
+        name: &'a str,
+        before: Option<RoomId>,
+        limit: u32,
+    ) -> StoreCall<'a, Vec<(RoomRow, u64)>> {
+        call(self.tables.visible_rooms(user, name, before, limit))
+    }
+
+    fn conversation<'a>(&'a self, key: &'a str) -> StoreCall<'a, Option<RoomRow>> {
+        call(self.tables.conversation(key))
+    }
+
+    fn memberships<'a>(&'a self, of: &'a [(RoomId, UserId)]) -> StoreCall<'a, Vec<Option<MemberRow>>> {
+        call(self.tables.memberships(of))
+    }
+
+    fn rooms_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<MembershipOf>> {
+        call(self.tables.rooms_of(user, limit))
+    }
+
+    fn members<'a>(
+        &'a self,
+        room: RoomId,
+        after: Option<&'a str>,
+        limit: u32,
+    ) -> StoreCall<'a, Vec<(MemberRow, UserRow)>> {
+        call(self.tables.members_of(room, after, limit))
+    }
+
+    fn append_messages<'a>(&'a self, messages: &'a [MessageRow]) -> StoreCall<'a, Appended> {
+        call(self.tables.append(messages))
+    }
+
+    fn commit<'a>(&'a self, entries: &'a [EntryRow], ops: &'a [Op]) -> StoreCall<'a, ()> {
+        call(self.tables.commit(entries, ops))
+    }
+
+    fn heads<'a>(&'a self, streams: &'a [StreamId]) -> StoreCall<'a, Vec<u64>> {
+        call(self.tables.heads(streams))
+    }
+
+    fn entries(
+        &self,
+        stream: StreamId,
+        stretch: Stretch,
+        limit: u32,
+        messages_only: bool,
+    ) -> StoreCall<'_, Vec<EntryRow>> {
+        call(self.tables.entries(stream, stretch, limit, messages_only))
+    }
+
+    fn messages_by_client_id<'a>(
+        &'a self,
+        keys: &'a [(RoomId, UserId, String)],
+    ) -> StoreCall<'a, Vec<Option<MessageRow>>> {
+        call(self.tables.messages_by_client_id(keys))
+    }
+
+    fn messages<'a>(&'a self, ids: &'a [MessageId]) -> StoreCall<'a, Vec<Option<MessageRow>>> {
+        call(self.tables.messages(ids))
+    }
+
+    fn last_and_unread<'a>(
+        &'a self,
+        of: &'a [(RoomId, UserId, u64, u64)],
+    ) -> StoreCall<'a, Vec<(Option<MessageRow>, u64)>> {
+        call(self.tables.last_and_unread(of))
+    }
+}

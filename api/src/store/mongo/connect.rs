@@ -1,0 +1,104 @@
+//! Connects, and makes what must be there before the first call: collections, indexes, the epoch.
+
+use super::{error::is_taken, fields::Fields, tables::Tables};
+use crate::store::{StoreError, codec::Unreadable};
+use mongodb::{
+    Client, Collection, Database, IndexModel,
+    bson::{Document, RawDocumentBuf, doc},
+    options::{
+        ClientOptions, IndexOptions, ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern,
+    },
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a call waits for a primary. The design promises "unavailable" within 3 s.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection may take, and how often the servers are asked how they are: a primary that stopped without
+/// closing its connections is found out after the sum of both.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How long the server waits for a majority before it says that it did not get one.
+const MAJORITY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Connections to one server, where the connection string does not say; the driver's own 10 would make batches of
+/// different rooms wait for one another.
+const POOL: u32 = 64;
+
+/// Connects to a replica set. Durability and consistency are not the connection string's to choose.
+pub(super) async fn connect(uri: &str) -> Result<Client, StoreError> {
+    let mut options = ClientOptions::parse(uri).await?;
+    let majority = WriteConcern::builder()
+        .w(mongodb::options::Acknowledgment::Majority)
+        .journal(true)
+        .w_timeout(MAJORITY_TIMEOUT)
+        .build();
+    options.write_concern = Some(majority);
+    options.read_concern = Some(ReadConcern::majority());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    options.retry_writes = Some(true);
+    options.retry_reads = Some(true);
+    options.server_selection_timeout = Some(SELECTION_TIMEOUT);
+    options.connect_timeout = Some(CONNECT_TIMEOUT);
+    options.heartbeat_freq = Some(HEARTBEAT);
+    options.app_name.get_or_insert_with(|| "rookery-api".into());
+    options.max_pool_size.get_or_insert(POOL);
+    Ok(Client::with_options(options)?)
+}
+
+/// Makes the collections and their indexes; those that are there stay as they are.
+pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
+    let lookup = |keys: Document| IndexModel::builder().keys(keys).build();
+    let unique = |keys: Document, only_with: Option<&str>| {
+        let filter = only_with.map(|field| doc! { field: { "$exists": true } });
+        let options = IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
+        IndexModel::builder().keys(keys).options(options).build()
+    };
+    let of_table: [(&Collection<RawDocumentBuf>, Vec<IndexModel>); 5] = [
+        (&tables.users, vec![unique(doc! { "usernameKey": 1 }, None), unique(doc! { "emailKey": 1 }, None)]),
+        (&tables.sessions, vec![lookup(doc! { "user": 1 })]),
+        (
+            &tables.rooms,
+            vec![
+                unique(doc! { "conversationKey": 1 }, Some("conversationKey")),
+                lookup(doc! { "visibility": 1, "_id": -1 }),
+            ],
+        ),
+        (&tables.members, vec![unique(doc! { "room": 1, "user": 1 }, None), lookup(doc! { "user": 1 })]),
+        // A message's id is the entry's `_id`, which is indexed as it is.
+        (
+            &tables.log,
+            vec![
+                unique(doc! { "b": 1, "s": 1, "n": 1 }, None),
+                unique(doc! { "b": 1, "s": 1, "u": 1, "c": 1 }, Some("c")),
+            ],
+        ),
+    ];
+    for (collection, indexes) in of_table {
+        collection.create_indexes(indexes).await?;
+    }
+    Ok(())
+}
+
+/// The epoch; makes it where there is none.
+pub(super) async fn epoch(database: &Database) -> Result<String, StoreError> {
+    let meta = database.collection::<RawDocumentBuf>("meta");
+    let make = async || {
+        meta.find_one_and_update(
+            doc! { "_id": "epoch" },
+            doc! { "$setOnInsert": { "value": Uuid::new_v4().to_string() } },
+        )
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .await
+    };
+    let found = match make().await {
+        // Two that open a new store at once may both try to insert; the other one has done it then.
+        Err(error) if is_taken(&error) => make().await?,
+        found => found?,
+    };
+    let found = found.ok_or(Unreadable("the epoch"))?;
+    Ok(Fields::of(&found).text("value")?)
+}
