@@ -1,0 +1,71 @@
+//! Settings of a gateway, read from the environment here and nowhere else.
+
+use rookery_shared::config::{ConfigError, Env};
+use std::time::Duration;
+
+/// Settings of a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// `ROOKERY_NODE_NAME`: what the node calls itself to clients and in metrics. Default: a random one.
+    pub node_name: String,
+    /// `ROOKERY_CORES`: threads that own connections. Default: one less than the machine's, at least one.
+    pub cores: usize,
+    /// `ROOKERY_SIGN_IN_SECONDS`: how long a connection may take to sign in. Default 5 s.
+    pub sign_in_deadline: Duration,
+    /// `ROOKERY_HEARTBEAT_SECONDS`: a client silent for this long is asked, one silent for twice as long is closed.
+    /// Default 30 s.
+    pub heartbeat: Duration,
+    /// `ROOKERY_MAX_FRAME_BYTES`: the longest message that a client may send. Default 64 KiB.
+    pub max_frame_bytes: usize,
+    /// `ROOKERY_MAX_ROOMS_PER_CONNECTION`: followed rooms, the most recently active first. Default 500.
+    pub max_rooms: u32,
+    /// `ROOKERY_LIMIT_COMMANDS`: commands on one connection in a minute, messages apart, bursts allowed. Default 120.
+    pub commands_per_minute: u32,
+    /// `ROOKERY_SLOW_BYTES`: what may wait for one client before it is closed. Default 1 MiB.
+    pub slow_bytes: usize,
+    /// `ROOKERY_SLOW_SECONDS`: how long a byte may wait for one client before it is closed. Default 30 s.
+    pub slow_age: Duration,
+    /// `ROOKERY_INBOX_BYTES`: events that may wait for one core. Default 32 MiB.
+    pub inbox_bytes: usize,
+    /// `ROOKERY_RING_BYTES`: recent entries kept by the node, for those who come back. Default 64 MiB.
+    pub ring_bytes: usize,
+    /// `ROOKERY_LANE_QUEUE`: messages that may wait on one of the 32 ways to the api. Default 10,000.
+    pub lane_queue: usize,
+    /// `ROOKERY_SWEEP_MILLISECONDS`: the shortest time between two looks at the announced heads. Default 1,500 ms.
+    pub sweep_period: Duration,
+    /// `ROOKERY_DRAIN_SECONDS`: over how long a stopping node sends its clients away. Default 5 s.
+    pub drain_spread: Duration,
+    /// `ROOKERY_PRESENCE_ROOM_SIZE`: up to how many members a room is told who comes and goes. Default 100.
+    pub presence_room_size: u32,
+    /// `ROOKERY_ALLOWED_ORIGINS`: origins of web pages that may connect, besides the gateway's own. Default: none.
+    pub allowed_origins: Vec<String>,
+}
+
+impl GatewayConfig {
+    /// Reads the settings.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1)).max(1);
+        let cores = env.get("ROOKERY_CORES", cores)?;
+        if cores == 0 || cores > crate::node::interest::MAX_CORES {
+            return Err(ConfigError::Invalid("ROOKERY_CORES", "expected 1 to 64".into()));
+        }
+        Ok(Self {
+            node_name: env.get("ROOKERY_NODE_NAME", format!("gateway-{:08x}", rand::random::<u32>()))?,
+            cores,
+            sign_in_deadline: env.seconds("ROOKERY_SIGN_IN_SECONDS", Duration::from_secs(5))?,
+            heartbeat: env.seconds("ROOKERY_HEARTBEAT_SECONDS", Duration::from_secs(30))?,
+            max_frame_bytes: env.get("ROOKERY_MAX_FRAME_BYTES", 64 * 1024)?,
+            max_rooms: env.get("ROOKERY_MAX_ROOMS_PER_CONNECTION", 500)?,
+            commands_per_minute: env.get("ROOKERY_LIMIT_COMMANDS", 120)?,
+            slow_bytes: env.get("ROOKERY_SLOW_BYTES", 1024 * 1024)?,
+            slow_age: env.seconds("ROOKERY_SLOW_SECONDS", Duration::from_secs(30))?,
+            inbox_bytes: env.get("ROOKERY_INBOX_BYTES", 32 * 1024 * 1024)?,
+            ring_bytes: env.get("ROOKERY_RING_BYTES", 64 * 1024 * 1024)?,
+            lane_queue: env.get("ROOKERY_LANE_QUEUE", 10_000)?,
+            sweep_period: Duration::from_millis(env.get("ROOKERY_SWEEP_MILLISECONDS", 1_500)?),
+            drain_spread: env.seconds("ROOKERY_DRAIN_SECONDS", Duration::from_secs(5))?,
+            presence_room_size: env.get("ROOKERY_PRESENCE_ROOM_SIZE", 100)?,
+            allowed_origins: env.list("ROOKERY_ALLOWED_ORIGINS")?,
+        })
+    }
+}

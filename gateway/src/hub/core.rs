@@ -1,0 +1,372 @@
+//! One core: its state, its loop, and the life of its connections.
+
+use super::{
+    connection::{Connection, Phase, Seconds, Written, count_close},
+    inbox::{Contents, Inbox, Mail, NewSocket},
+    status::Told,
+    stream::Stream,
+};
+use crate::{feed::ring::Rings, node::Node, session, transport::websocket::Decoder};
+use bytes::{Bytes, BytesMut};
+use rookery_shared::{
+    ids::{ConnectionId, StreamId, UserId},
+    protocol::{CloseReason, Problem},
+};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io::ErrorKind,
+    net::Shutdown,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpStream, sync::Notify, task::spawn_local, time::sleep_until};
+
+/// The buffer that all connections of a core read into. Larger than the longest frame, so that most arrive whole.
+const SCRATCH_BYTES: usize = 80 * 1024;
+
+/// How long a client may take to answer a close.
+const CLOSING_SECONDS: Seconds = 3;
+
+/// One core.
+pub struct Core {
+    /// Which one.
+    pub index: usize,
+    /// What cores share.
+    pub node: Arc<Node>,
+    /// Everything that only this thread touches.
+    pub state: RefCell<State>,
+    /// Something is to be flushed that did not come through the inbox.
+    pub wake: Notify,
+    inbox: Arc<Inbox>,
+    scratch: RefCell<Box<[u8]>>,
+    began: Instant,
+}
+
+/// What a core keeps.
+pub struct State {
+    /// Connections by slot.
+    pub connections: Slab<Rc<Connection>>,
+    /// Streams by slot.
+    pub streams: Slab<Stream>,
+    /// The slot of a stream.
+    pub by_id: FxHashMap<StreamId, u32>,
+    /// Recent entries.
+    pub rings: Rings,
+    /// The next number that is given once: to streams in the rings, to fetches.
+    pub next_number: u64,
+    /// Streams with frames that have not gone out.
+    pub to_flush: VecDeque<u32>,
+    /// Streams that were flushed and may be at rest now.
+    pub settled: Vec<u32>,
+    /// Streams that nobody followed at some moment, with their numbers and that moment.
+    pub empty: VecDeque<(u32, u64, Seconds)>,
+    /// Who is typing where, until when, and their name.
+    pub typing: FxHashMap<(u32, UserId), (Seconds, Option<String>)>,
+    /// Whom presence changes have been told to, lately.
+    pub told: VecDeque<Told>,
+    /// Connections that are to be closed as soon as nobody goes through the tables.
+    pub condemned: Vec<(u32, CloseReason)>,
+}
+
+/// What came of a read.
+enum Read {
+    /// There may be more.
+    More,
+    /// Nothing there now.
+    Nothing,
+    /// The connection is over.
+    Over,
+}
+
+impl Core {
+    /// A core without connections.
+    pub fn new(index: usize, node: Arc<Node>, inbox: Arc<Inbox>) -> Rc<Self> {
+        let ring_bytes = node.config.ring_bytes / node.config.cores;
+        let state = State {
+            connections: Slab::new(),
+            streams: Slab::new(),
+            by_id: FxHashMap::default(),
+            rings: Rings::new(ring_bytes),
+            next_number: 1,
+            to_flush: VecDeque::new(),
+            settled: Vec::new(),
+            empty: VecDeque::new(),
+            typing: FxHashMap::default(),
+            told: VecDeque::new(),
+            condemned: Vec::new(),
+        };
+        let scratch = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+        let state = RefCell::new(state);
+        Rc::new(Self { index, node, state, wake: Notify::new(), inbox, scratch, began: Instant::now() })
+    }
+
+    /// Seconds since the core began.
+    pub fn now(&self) -> Seconds {
+        u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since the core began.
+    pub fn now_millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes what comes in and flushes what is due, for ever.
+    pub async fn run(self: Rc<Self>) {
+        spawn_local(self.clone().tick());
+        spawn_local(self.clone().sweep_heads());
+        let mut next_flush: Option<Instant> = None;
+        loop {
+            let pace = async {
+                match next_flush {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let contents = tokio::select! {
+                contents = self.inbox.take() => contents,
+                () = self.wake.notified() => Contents::default(),
+                () = pace => Contents::default(),
+            };
+            self.take_in(contents);
+            next_flush = self.flush().await;
+        }
+    }
+
+    fn take_in(self: &Rc<Self>, contents: Contents) {
+        for mail in contents.mail {
+            match mail {
+                Mail::Socket(socket) => self.open_connection(socket),
+                Mail::Lost(streams) => self.heal(streams),
+                Mail::Drain(spread) => self.drain(spread),
+            }
+        }
+        if !contents.overflowed.is_empty() {
+            self.heal(Some(contents.overflowed.into_iter().collect()));
+        }
+        for event in contents.events {
+            self.event(event);
+        }
+    }
+
+    fn open_connection(self: &Rc<Self>, socket: NewSocket) {
+        let stream = match TcpStream::from_std(socket.stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a socket could not be taken over");
+                return;
+            }
+        };
+        let deadline = u32::try_from(self.node.config.sign_in_deadline.as_secs()).unwrap_or(u32::MAX);
+        let connection = {
+            let mut state = self.state.borrow_mut();
+            let entry = state.connections.vacant_entry();
+            let connection = Rc::new(Connection {
+                id: ConnectionId::new(),
+                slot: u32::try_from(entry.key()).unwrap_or(u32::MAX),
+                transport: socket.transport,
+                stream,
+                phase: RefCell::new(Phase::Anonymous {
+                    deadline: self.now().saturating_add(deadline),
+                    signing_in: false,
+                }),
+                follows: RefCell::default(),
+                outbox: RefCell::default(),
+                decoder: RefCell::default(),
+                heard: Cell::new(self.now()),
+                pinged: Cell::new(Seconds::MAX),
+                in_flight: Cell::new(0),
+                answered: RefCell::default(),
+                commands_full_at: Cell::new(0),
+            });
+            entry.insert(connection.clone());
+            connection
+        };
+        self.node.connections.fetch_add(1, Ordering::Relaxed);
+        spawn_local(self.clone().drive(connection.clone()));
+        match socket.token {
+            Some(Ok(claims)) => session::sign_in::begin(self, &connection, None, claims),
+            Some(Err(error)) => session::sign_in::refuse(self, &connection, None, &error),
+            None => {}
+        }
+        let mut early = socket.early;
+        if !early.is_empty() {
+            self.take_bytes(&connection, &mut early);
+        }
+    }
+
+    /// Reads a connection until it ends. The only task that an idle connection has.
+    async fn drive(self: Rc<Self>, connection: Rc<Connection>) {
+        'life: while connection.stream.readable().await.is_ok() {
+            loop {
+                match self.read(&connection) {
+                    Read::More => {}
+                    Read::Nothing => break,
+                    Read::Over => break 'life,
+                }
+                connection.room().await;
+            }
+        }
+        self.forget(&connection);
+    }
+
+    fn read(self: &Rc<Self>, connection: &Rc<Connection>) -> Read {
+        let mut scratch = self.scratch.borrow_mut();
+        match connection.stream.try_read(&mut scratch) {
+            Ok(0) => Read::Over,
+            Ok(count) => {
+                connection.heard.set(self.now());
+                self.take_bytes(connection, &mut scratch[..count]);
+                // A read that did not fill the buffer has emptied the socket; readiness will tell of more.
+                if count < scratch.len() { Read::Nothing } else { Read::More }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Nothing,
+            Err(_) => Read::Over,
+        }
+    }
+
+    fn take_bytes(self: &Rc<Self>, connection: &Rc<Connection>, bytes: &mut [u8]) {
+        // After the goodbye, what the client still says is read and dropped.
+        if connection.is_closing() {
+            return;
+        }
+        let kept = connection.decoder.borrow_mut().take();
+        let mut decoder = kept.map_or_else(Decoder::default, |decoder| *decoder);
+        let limit = self.node.config.max_frame_bytes;
+        let result = decoder.feed(bytes, limit, &mut |item| session::item(self, connection, item));
+        match result {
+            Err(reason) => self.close(connection, reason),
+            Ok(()) if decoder.is_idle() => {}
+            Ok(()) => *connection.decoder.borrow_mut() = Some(Box::new(decoder)),
+        }
+    }
+
+    /// Writes bytes that are for this connection alone.
+    pub fn write(self: &Rc<Self>, connection: &Rc<Connection>, bytes: BytesMut) {
+        if connection.is_closing() {
+            return;
+        }
+        if self.write_bytes(connection, &bytes.freeze()) == Written::TooSlow {
+            self.close(connection, CloseReason::SlowConsumer);
+        }
+    }
+
+    /// Writes, and starts the writer where bytes have to wait. The caller closes who is too slow.
+    pub fn write_bytes(self: &Rc<Self>, connection: &Rc<Connection>, bytes: &Bytes) -> Written {
+        let written = connection.write(bytes, self.now(), self.node.config.slow_bytes);
+        if written == (Written::Queued { first: true }) {
+            spawn_local(write_out(connection.clone()));
+        }
+        written
+    }
+
+    /// Says why, and ends the connection: nothing reaches it any more, and it leaves every stream now.
+    pub fn close(self: &Rc<Self>, connection: &Rc<Connection>, reason: CloseReason) {
+        self.close_with(connection, reason, None);
+    }
+
+    /// [`close`](Self::close), with an error before it.
+    pub fn close_with(self: &Rc<Self>, connection: &Rc<Connection>, reason: CloseReason, problem: Option<&Problem>) {
+        if connection.is_closing() {
+            return;
+        }
+        count_close(reason);
+        let mut goodbye = BytesMut::new();
+        if let Some(problem) = problem {
+            connection.transport.put_error(None, problem, &mut goodbye);
+        }
+        connection.transport.put_close(reason, &mut goodbye);
+        self.depart(connection);
+        // Who is too slow would not get the goodbye for a long time: what waits for them is dropped, and the goodbye
+        // takes its place if nothing of a frame has gone out yet. Mid-frame there is nothing to be said.
+        let behind = reason == CloseReason::SlowConsumer && connection.outbox.borrow_mut().take().is_some();
+        if !behind {
+            self.write_bytes(connection, &goodbye.freeze());
+        }
+        *connection.phase.borrow_mut() = Phase::Closing { deadline: self.now() + CLOSING_SECONDS };
+        if !connection.is_behind() {
+            connection.shut_down(if behind { Shutdown::Both } else { Shutdown::Write });
+        }
+    }
+
+    /// Takes a connection out of everything but the table.
+    fn depart(self: &Rc<Self>, connection: &Rc<Connection>) {
+        session::depart(self, connection);
+        let mut state = self.state.borrow_mut();
+        for stream in connection.follows.take() {
+            self.detach_slot(&mut state, connection, stream);
+        }
+    }
+
+    /// The socket is gone.
+    fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
+        if !connection.is_closing() {
+            self.depart(connection);
+            *connection.phase.borrow_mut() = Phase::Closing { deadline: 0 };
+        }
+        connection.outbox.take();
+        self.state.borrow_mut().connections.try_remove(connection.slot as usize);
+        self.node.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Closes who was found too slow while the tables were being gone through.
+    pub fn close_condemned(self: &Rc<Self>) {
+        loop {
+            let found = {
+                let mut state = self.state.borrow_mut();
+                let Some((slot, reason)) = state.condemned.pop() else { return };
+                state.connections.get(slot as usize).cloned().map(|connection| (connection, reason))
+            };
+            if let Some((connection, reason)) = found {
+                self.close(&connection, reason);
+            }
+        }
+    }
+
+    /// Sends every client away, each at a random moment within `spread` milliseconds.
+    fn drain(self: &Rc<Self>, spread: u64) {
+        let connections: Vec<Rc<Connection>> =
+            self.state.borrow().connections.iter().map(|(_, connection)| connection.clone()).collect();
+        for connection in connections {
+            let core = self.clone();
+            spawn_local(async move {
+                tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % spread.max(1))).await;
+                let mut frame = BytesMut::new();
+                let data = serde_json::json!({ "code": "draining", "message": "this node stops; connect again" });
+                connection.transport.put_frame(None, "reconnect", &data, &mut frame);
+                core.write(&connection, frame);
+                core.close(&connection, CloseReason::Draining);
+            });
+        }
+    }
+}
+
+/// Writes what waits for a socket, until nothing does.
+async fn write_out(connection: Rc<Connection>) {
+    while connection.stream.writable().await.is_ok() {
+        let mut outbox = connection.outbox.borrow_mut();
+        let Some(queue) = &mut *outbox else { return };
+        let mut slices = super::outbox::Outbox::no_slices();
+        let count = queue.slices(&mut slices);
+        match connection.stream.try_write_vectored(&slices[..count]) {
+            Ok(written) => {
+                if queue.written(written) {
+                    *outbox = None;
+                    drop(outbox);
+                    if connection.is_closing() {
+                        connection.shut_down(Shutdown::Write);
+                    }
+                    return;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => {
+                *outbox = None;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Ephemeral events: typing and presence. They have no place in a log, and are the first that a slow client loses.
+
+use super::{
+    connection::Seconds,
+    core::{Core, State},
+};
+use bytes::{Bytes, BytesMut};
+use rookery_shared::{
+    envelope::{Event, Header, Kind},
+    ids::{StreamId, UserId},
+    model::UserTyping,
+};
+use rustc_hash::FxHashSet;
+use std::rc::Rc;
+
+/// Typing ends by itself after this long.
+const TYPING_SECONDS: Seconds = 8;
+
+/// How long it is remembered whom a change of presence was told to.
+const TOLD_SECONDS: Seconds = 5;
+
+/// Whom one change of presence was told to: who shares several rooms with its user is told once.
+pub struct Told {
+    number: u64,
+    since: Seconds,
+    connections: FxHashSet<u32>,
+}
+
+impl Core {
+    /// An event without a place in a log.
+    pub fn ephemeral(self: &Rc<Self>, state: &mut State, slot: u32, event: &Event) {
+        let subject = UserId(event.header.subject);
+        match event.header.kind {
+            Kind::UserTyping => {
+                if event.header.ref_seq == 1 {
+                    let until = self.now() + TYPING_SECONDS;
+                    if let Some((known_until, _)) = state.typing.get_mut(&(slot, subject)) {
+                        // Followers know already; the time just begins anew.
+                        *known_until = until;
+                        return;
+                    }
+                    let username =
+                        serde_json::from_slice::<UserTyping>(&event.data).ok().and_then(|data| data.username);
+                    state.typing.insert((slot, subject), (until, username));
+                } else if state.typing.remove(&(slot, subject)).is_none() {
+                    return;
+                }
+                self.tell(state, slot, event, Some(subject), None);
+            }
+            Kind::UserStatus => {
+                let number = event.header.ref_seq;
+                let now = self.now();
+                while state.told.front().is_some_and(|told| now.saturating_sub(told.since) > TOLD_SECONDS) {
+                    state.told.pop_front();
+                }
+                let mut told = match state.told.iter().position(|told| told.number == number) {
+                    Some(index) => state.told.remove(index),
+                    None => None,
+                }
+                .unwrap_or_else(|| Told { number, since: now, connections: FxHashSet::default() });
+                self.tell(state, slot, event, None, Some(&mut told.connections));
+                state.told.push_back(told);
+            }
+            _ => self.tell(state, slot, event, None, None),
+        }
+    }
+
+    /// Writes to each follower but those of one user, and those told already. Who is behind is not told.
+    fn tell(
+        self: &Rc<Self>,
+        state: &State,
+        slot: u32,
+        event: &Event,
+        except: Option<UserId>,
+        mut told: Option<&mut FxHashSet<u32>>,
+    ) {
+        let mut frame: Option<Bytes> = None;
+        for connection in self.followers(state, slot) {
+            if except.is_some() && connection.user() == except {
+                continue;
+            }
+            if told.as_mut().is_some_and(|told| !told.insert(connection.slot)) {
+                continue;
+            }
+            if connection.is_behind() {
+                metrics::counter!("rookery_shed_total").increment(1);
+                continue;
+            }
+            let frame = frame.get_or_insert_with(|| {
+                let mut frame = BytesMut::new();
+                connection.transport.put_event(event, &mut frame);
+                frame.freeze()
+            });
+            self.write_bytes(&connection, frame);
+        }
+    }
+
+    /// Someone said what they were typing.
+    pub fn typing_ends(self: &Rc<Self>, state: &mut State, slot: u32, user: UserId) {
+        let Some((_, username)) = state.typing.remove(&(slot, user)) else { return };
+        let StreamId::Room(room_id) = state.streams[slot as usize].id else { return };
+        let data = UserTyping { room_id, user_id: user, username, is_typing: false };
+        let Ok(data) = serde_json::to_vec(&data) else { return };
+        let header = Header { subject: user.0, ..Header::new(Kind::UserTyping, StreamId::Room(room_id), 0) };
+        self.tell(state, slot, &Event { header, data: data.into() }, Some(user), None);
+    }
+
+    /// Ends the typing whose time is over.
+    pub fn end_typing_by_time(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        let now = self.now();
+        let over: Vec<(u32, UserId)> =
+            state.typing.iter().filter(|(_, (until, _))| *until <= now).map(|(key, _)| *key).collect();
+        for (slot, user) in over {
+            if state.streams.contains(slot as usize) {
+                self.typing_ends(&mut state, slot, user);
+            } else {
+                state.typing.remove(&(slot, user));
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a client may say and what it hears back: the same on every transport.
+//!
+//! A command is parsed on the core, what needs the api goes to the node's I/O side, and the reply is written when the
+//! answer is there. Commands of one connection that need no answer from elsewhere take effect in their order; sends
+//! keep theirs all the way.
+
+pub mod commands;
+pub mod parse;
+pub mod sign_in;
+
+use crate::{
+    hub::{
+        connection::{Connection, Phase},
+        core::Core,
+        follow::Position,
+    },
+    node::presence::Gone,
+    transport::websocket::Item,
+};
+use bytes::BytesMut;
+use parse::Command;
+use rookery_shared::{
+    ids::{RoomId, StreamId},
+    presence::Device,
+    protocol::{CloseReason, Code, Problem},
+};
+use serde::Serialize;
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+use tokio::task::spawn_local;
+
+/// The id of a command, owned: JSON as the client wrote it.
+pub type ReplyTo = Option<Box<str>>;
+
+/// What a WebSocket client sent. Returns whether the connection goes on.
+pub fn item(core: &Rc<Core>, connection: &Rc<Connection>, item: Item<'_>) -> bool {
+    match item {
+        Item::Text(text) => {
+            text_frame(core, connection, text);
+            !connection.is_closing()
+        }
+        Item::Ping(payload) => {
+            let mut pong = BytesMut::new();
+            crate::transport::websocket::put_pong(&mut pong, payload);
+            core.write(connection, pong);
+            true
+        }
+        Item::Pong => true,
+        Item::Close => {
+            core.close(connection, CloseReason::Normal);
+            false
+        }
+    }
+}
+
+fn text_frame(core: &Rc<Core>, connection: &Rc<Connection>, text: &str) {
+    metrics::counter!("rookery_commands_total").increment(1);
+    match parse::command(text) {
+        Ok((id, command)) => run(core, connection, id, command),
+        Err((id, problem)) => error(core, connection, id.as_deref(), &problem),
+    }
+}
+
+/// Runs a command, if it may run now.
+fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Command) {
+    if let Command::Authenticate(authenticate) = command {
+        sign_in::authenticate(core, connection, id, authenticate.token);
+        return;
+    }
+    if connection.live().is_none() {
+        let problem = Problem::new(Code::Unauthorized, "sign in first");
+        return error(core, connection, id.as_deref(), &problem);
+    }
+    if !matches!(command, Command::SendMessage(_))
+        && let Err(problem) = take_budget(core, connection)
+    {
+        return error(core, connection, id.as_deref(), &problem);
+    }
+    match command {
+        Command::Authenticate(_) => {}
+        Command::JoinRoom(join) => commands::join_room(core, connection, id, &join),
+        Command::LeaveRoom(room) => commands::leave_room(core, connection, id.as_deref(), &room),
+        Command::SendMessage(send) => commands::send_message(core, connection, id, send),
+        Command::Typing(typing) => commands::typing(core, connection, id, &typing),
+        Command::GetRoomUsers(room) => commands::room_users(core, connection, id, &room),
+    }
+}
+
+/// The budget of commands: so many in a minute, all at once if the client likes. The generic cell rate algorithm
+/// (ITU-T I.371): one number a connection says when the budget is full again.
+fn take_budget(core: &Core, connection: &Connection) -> Result<(), Problem> {
+    const MINUTE_MILLIS: u64 = 60_000;
+    let each = MINUTE_MILLIS / u64::from(core.node.config.commands_per_minute.max(1));
+    let now = core.now_millis();
+    let full_at = connection.commands_full_at.get().max(now) + each;
+    let over = full_at.saturating_sub(now + MINUTE_MILLIS);
+    if over > 0 {
+        return Err(Problem::rate_limited(over));
+    }
+    connection.commands_full_at.set(full_at);
+    Ok(())
+}
+
+/// Answers a command. A command without an id gets no reply.
+pub fn reply(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, name: &str, data: &impl Serialize) {
+    if id.is_some() {
+        let mut frame = BytesMut::new();
+        connection.transport.put_frame(id, name, data, &mut frame);
+        core.write(connection, frame);
+    }
+}
+
+/// Reports an error, whether the command had an id or not.
+pub fn error(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, problem: &Problem) {
+    metrics::counter!("rookery_command_errors_total", "code" => problem.code.as_str()).increment(1);
+    let mut frame = BytesMut::new();
+    connection.transport.put_error(id, problem, &mut frame);
+    core.write(connection, frame);
+}
+
+/// Tells a client that its token ends soon.
+pub fn warn_of_token_end(core: &Rc<Core>, connection: &Rc<Connection>) {
+    let Some(live) = connection.live() else { return };
+    let mut frame = BytesMut::new();
+    let ends = rookery_shared::clock::Time(live.token_ends.saturating_mul(1000));
+    let data = serde_json::json!({
+        "code": "token_expiring",
+        "message": "authenticate with a fresh token",
+        "tokenExpiresAt": ends,
+    });
+    connection.transport.put_frame(None, "token_expiring", &data, &mut frame);
+    core.write(connection, frame);
+}
+
+/// A room was added to a user's list: their connections follow it from the place of their membership on.
+pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, joined_at: u64) {
+    let (core, connection) = (core.clone(), connection.clone());
+    spawn_local(async move {
+        let stream = StreamId::Room(room);
+        let pins = core.pin(&[stream]);
+        // The head may be read after others wrote: nothing is lost by that, as the cursor is the membership's place.
+        if let Err(problem) = core.open(&pins, false, &HashMap::new()).await {
+            tracing::warn!(%problem, "a room that was added could not be followed");
+            return core.close(&connection, CloseReason::Unavailable);
+        }
+        let mut state = core.state.borrow_mut();
+        if let Some(slot) = pins.slot(stream) {
+            core.attach(&mut state, &connection, slot, Position::After(joined_at.saturating_sub(1)));
+        }
+        drop(state);
+        drop(pins);
+    });
+}
+
+/// A connection ends: presence is told, and typing ends.
+pub fn depart(core: &Rc<Core>, connection: &Rc<Connection>) {
+    let Phase::Live(live) = &*connection.phase.borrow() else { return };
+    let (rooms, typing) = {
+        let state = core.state.borrow();
+        let follows = connection.follows.borrow();
+        let typing: Vec<RoomId> = follows
+            .iter()
+            .filter(|slot| state.typing.contains_key(&(**slot, live.user)))
+            .filter_map(|slot| state.streams[*slot as usize].id.room())
+            .collect();
+        (commands::presence_rooms(core, &state, &follows), typing)
+    };
+    for room in typing {
+        commands::publish_typing(core, live, room, false);
+    }
+    let device = Device { user: live.user, connection: connection.id };
+    core.node.device_gone(Gone { device, username: Arc::clone(&live.username), rooms });
+}

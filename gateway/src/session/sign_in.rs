@@ -1,0 +1,199 @@
+//! From an anonymous connection to a live one.
+//!
+//! The user's stream is followed first, then the store tells the rooms, then those are followed, then their heads are
+//! read: whatever happens in between is in one of the streams and reaches the connection.
+
+use super::{ReplyTo, commands, error, reply};
+use crate::hub::{
+    connection::{Connection, Live, Phase},
+    core::Core,
+    follow::Position,
+};
+use bytes::BytesMut;
+use rookery_shared::{
+    backend::{SignIn, SignedIn},
+    clock::{self, Time},
+    ids::StreamId,
+    model::{Status, UserStatus},
+    presence::Device,
+    protocol::{CloseReason, Code, Problem, command::Authenticated},
+    token::{Claims, TokenError},
+};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+use tokio::task::spawn_local;
+
+/// How long before its end a client is told that its token ends, or at half of a shorter life.
+const WARNING_SECONDS: i64 = 60;
+
+/// The `authenticate` command: signs in, or brings a fresh token to a live connection.
+pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, token: String) {
+    let (core, connection) = (core.clone(), connection.clone());
+    let place = connection.begin();
+    spawn_local(async move {
+        let _place = place;
+        let verifier = core.node.verifier.clone();
+        // Checking a signature takes longer than a core should be away from its sockets.
+        let claims = core.node.run(async move { verifier.verify(&token) }).await;
+        match claims {
+            Ok(Ok(claims)) => match connection.live() {
+                Some(live) => refresh(&core, &connection, id, live, claims).await,
+                None => begin(&core, &connection, id, claims),
+            },
+            Ok(Err(reason)) if connection.live().is_some() => {
+                // A live connection goes on with the token that it has.
+                error(&core, &connection, id.as_deref(), &Problem::new(Code::Unauthorized, reason.to_string()));
+            }
+            Ok(Err(reason)) => refuse(&core, &connection, id.as_deref(), &reason),
+            Err(_) => error(&core, &connection, id.as_deref(), &Code::Internal.into()),
+        }
+    });
+}
+
+/// A token that cannot sign in: says so and closes.
+pub fn refuse(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, reason: &TokenError) {
+    let close = match reason {
+        TokenError::Expired => CloseReason::TokenExpired,
+        TokenError::Invalid => CloseReason::Unauthorized,
+    };
+    refuse_with(core, connection, id, close, &Problem::new(Code::Unauthorized, reason.to_string()));
+}
+
+fn refuse_with(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, close: CloseReason, problem: &Problem) {
+    error(core, connection, id, problem);
+    core.close(connection, close);
+}
+
+/// Signs in with claims that were verified.
+pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: Claims) {
+    match &mut *connection.phase.borrow_mut() {
+        Phase::Anonymous { signing_in, .. } if !*signing_in => *signing_in = true,
+        _ => return,
+    }
+    let (core, connection) = (core.clone(), connection.clone());
+    spawn_local(async move {
+        let problem = match sign_in(&core, &connection, id.clone(), &claims).await {
+            Ok(()) => return,
+            Err(problem) => problem,
+        };
+        let close = match problem.code {
+            Code::Unauthorized | Code::NotFound => CloseReason::SessionEnded,
+            _ => CloseReason::Unavailable,
+        };
+        refuse_with(&core, &connection, id.as_deref(), close, &problem);
+    });
+}
+
+async fn sign_in(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: &Claims) -> Result<(), Problem> {
+    let own = StreamId::User(claims.sub);
+    let own_pin = core.pin(&[own]);
+    core.subscribe(vec![own]).await?;
+    let signed_in = ask(core, claims).await?;
+    core.open(&own_pin, true, &HashMap::from([(own, signed_in.user_seq)])).await?;
+    let rooms: Vec<StreamId> = signed_in.rooms.iter().map(|room| StreamId::Room(room.room_id)).collect();
+    let room_pins = core.pin(&rooms);
+    core.open(&room_pins, false, &HashMap::new()).await?;
+    if !matches!(*connection.phase.borrow(), Phase::Anonymous { .. }) {
+        // Closed while all that was under way.
+        return Ok(());
+    }
+    go_live(core, connection, claims, &signed_in);
+    // `authenticated` comes however the sign-in was done, and before any other event.
+    let mut frame = BytesMut::new();
+    let authenticated = Authenticated {
+        user: signed_in.user.clone(),
+        session_id: claims.sid,
+        token_expires_at: Time(claims.exp.saturating_mul(1000)),
+        store_epoch: signed_in.store_epoch.clone(),
+        user_seq: signed_in.user_seq,
+    };
+    connection.transport.put_frame(id.as_deref(), "authenticated", &authenticated, &mut frame);
+    core.write(connection, frame);
+    {
+        let mut state = core.state.borrow_mut();
+        for room in &signed_in.rooms {
+            let Some(slot) = room_pins.slot(StreamId::Room(room.room_id)) else { continue };
+            state.streams[slot as usize].member_count = room.member_count;
+            core.attach(&mut state, connection, slot, Position::Live { from: room.from });
+        }
+        // Last, and from where the snapshot was: what has changed since is told now.
+        if let Some(slot) = own_pin.slot(own) {
+            core.attach(&mut state, connection, slot, Position::After(signed_in.user_seq));
+        }
+        connection.follows.borrow_mut().shrink_to_fit();
+    }
+    drop((own_pin, room_pins));
+    appear(core, connection).await;
+    Ok(())
+}
+
+/// Asks the api whether the session is alive, and what its user follows.
+async fn ask(core: &Rc<Core>, claims: &Claims) -> Result<SignedIn, Problem> {
+    let request = SignIn { user_id: claims.sub, session_id: claims.sid, max_rooms: core.node.config.max_rooms };
+    let backend = core.node.backend.clone();
+    core.node.run(async move { backend.sign_in(request).await }).await.map_err(|_| Problem::from(Code::Internal))?
+}
+
+fn go_live(core: &Core, connection: &Connection, claims: &Claims, signed_in: &SignedIn) {
+    metrics::counter!("rookery_sign_ins_total").increment(1);
+    let live = Live {
+        user: claims.sub,
+        session: claims.sid,
+        username: Arc::from(signed_in.user.public.username.as_str()),
+        token_ends: claims.exp,
+        warn_before: warn_before(claims),
+        warned: false,
+    };
+    connection.heard.set(core.now());
+    *connection.phase.borrow_mut() = Phase::Live(live);
+}
+
+fn warn_before(claims: &Claims) -> i64 {
+    WARNING_SECONDS.min((claims.exp - claims.iat) / 2)
+}
+
+/// Registers the device, and tells the rooms if its user has come online with it.
+async fn appear(core: &Rc<Core>, connection: &Rc<Connection>) {
+    let Some(live) = connection.live() else { return };
+    let device = Device { user: live.user, connection: connection.id };
+    if !core.node.devices.connected(device).await.unwrap_or(false) {
+        return;
+    }
+    let status = UserStatus {
+        user_id: live.user,
+        username: Some(live.username.to_string()),
+        status: Status::Online,
+        last_seen: None,
+    };
+    let rooms = {
+        let state = core.state.borrow();
+        commands::presence_rooms(core, &state, &connection.follows.borrow())
+    };
+    crate::node::presence::tell(&*core.node.bus, &rooms, &status);
+}
+
+/// A fresh token on a live connection. Another user's is refused, and the connection goes on.
+async fn refresh(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, live: Live, claims: Claims) {
+    if live.user != claims.sub {
+        let problem = Problem::new(Code::Forbidden, "this connection belongs to another user");
+        return error(core, connection, id.as_deref(), &problem);
+    }
+    let signed_in = match ask(core, &claims).await {
+        Ok(signed_in) => signed_in,
+        Err(problem) => return error(core, connection, id.as_deref(), &problem),
+    };
+    let token_expires_at = Time(claims.exp.saturating_mul(1000));
+    if let Phase::Live(live) = &mut *connection.phase.borrow_mut() {
+        live.session = claims.sid;
+        live.token_ends = claims.exp;
+        live.warn_before = warn_before(&claims);
+        live.warned = claims.exp - clock::now().seconds() <= 0;
+    }
+    let authenticated = Authenticated {
+        user: signed_in.user,
+        session_id: claims.sid,
+        token_expires_at,
+        store_epoch: signed_in.store_epoch,
+        user_seq: signed_in.user_seq,
+    };
+    reply(core, connection, id.as_deref(), "authenticated", &authenticated);
+}
