@@ -1,9 +1,22 @@
 //! The api: REST, the only writer of the store, and the one that publishes what happened.
 
+mod address;
+mod app;
 mod cache;
+pub mod config;
+mod http;
+mod paging;
+mod password;
 mod problem;
 pub mod publisher;
 mod reader;
 mod render;
+mod requests;
+mod routes;
+mod services;
 pub mod store;
+mod text;
 pub mod writer;
+
+pub use address::Network;
+pub use app::{Api, Parts};

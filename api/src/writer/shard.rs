@@ -84,7 +84,7 @@ pub(super) struct Shard {
     queue: mpsc::Receiver<Work>,
     tools: Arc<Tools>,
     heads: HeadCache,
-    messages: Vec<Box<Waiting>>,
+    messages: Vec<Waiting>,
     jobs: VecDeque<Job>,
 }
 
@@ -113,7 +113,7 @@ impl Shard {
 
     fn take(&mut self, work: Work) {
         match work {
-            Work::Message(waiting) => self.messages.push(waiting),
+            Work::Message(waiting) => self.messages.push(*waiting),
             Work::Job(job) => self.jobs.push_back(job),
         }
     }
@@ -128,9 +128,11 @@ impl Shard {
             self.messages.drain(..).partition(|waiting| waiting.since.elapsed() > max_wait);
         if !late.is_empty() {
             counter!("rookery_api_writer_dropped_total").increment(late.len() as u64);
-            late.into_iter().for_each(|waiting| waiting.refuse());
+            for waiting in late {
+                waiting.refuse();
+            }
         }
-        let mut plan = Plan::new(timely.into_iter().map(|waiting| *waiting));
+        let mut plan = Plan::new(timely);
         let deadline = Instant::now() + self.tools.config.retry_for;
         let mut pause = Duration::from_millis(1);
         while !plan.is_empty() {

@@ -1,0 +1,115 @@
+//! The api itself: everything that its routes and its gateways ask for, behind one handle.
+
+use crate::{
+    cache::Cache, config::ApiConfig, password::Passwords, problem, publisher::Publisher, reader::Reader,
+    requests::RequestLimiter, store::SharedStore, writer::Writer,
+};
+use rookery_shared::{
+    bus::SharedBus,
+    ids::RoomId,
+    limits::SharedLimits,
+    presence::SharedPresence,
+    protocol::Problem,
+    telemetry::Metrics,
+    token::{TokenIssuer, TokenVerifier},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long the epoch and the place of a conversation are believed.
+const MAX_AGE: Duration = Duration::from_millis(900);
+
+/// Conversations whose place is remembered.
+const MAX_CONVERSATIONS: usize = 50_000;
+
+/// What an api is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: SharedStore,
+    /// Where what happened is published.
+    pub bus: SharedBus,
+    /// Who is there.
+    pub presence: SharedPresence,
+    /// What counts across the cluster.
+    pub limits: SharedLimits,
+    /// Makes access tokens.
+    pub issuer: TokenIssuer,
+    /// Tells good access tokens from others.
+    pub verifier: TokenVerifier,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// What gateways show at `/internal/v1`; without one those routes refuse everyone.
+    pub internal_secret: Option<String>,
+    /// The settings.
+    pub config: ApiConfig,
+}
+
+/// The api. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+/// What an [`Api`] holds; for this crate alone.
+pub struct Inner {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) presence: SharedPresence,
+    pub(crate) limits: SharedLimits,
+    pub(crate) issuer: TokenIssuer,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) passwords: Passwords,
+    pub(crate) publisher: Publisher,
+    pub(crate) requests: RequestLimiter,
+    pub(crate) metrics: Metrics,
+    pub(crate) internal_secret: Option<String>,
+    pub(crate) config: ApiConfig,
+    /// The one conversation behind a key never becomes another one, but it may be deleted.
+    pub(crate) conversations: Cache<String, RoomId>,
+    epoch: Cache<(), Arc<str>>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Api {
+    /// Makes an api of its parts, and starts its writer on the current runtime.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, bus, presence, limits, issuer, verifier, metrics, internal_secret, config } = parts;
+        let reader = Reader::new(store);
+        let publisher = Publisher::new(bus);
+        let writer = Writer::with_reader(reader.clone(), publisher.clone(), config.writer.clone());
+        Self(Arc::new(Inner {
+            requests: RequestLimiter::new(config.limits.requests),
+            passwords: Passwords::new(),
+            conversations: Cache::new(MAX_AGE, MAX_CONVERSATIONS),
+            epoch: Cache::new(MAX_AGE, 1),
+            reader,
+            writer,
+            presence,
+            limits,
+            issuer,
+            verifier,
+            publisher,
+            metrics,
+            internal_secret,
+            config,
+        }))
+    }
+
+    /// The epoch that cursors belong to.
+    pub(crate) async fn epoch(&self) -> Result<Arc<str>, Problem> {
+        if let Some(epoch) = self.epoch.get(&()) {
+            return Ok(epoch);
+        }
+        let read_at = Instant::now();
+        let epoch: Arc<str> = self.reader.store().epoch().await.map_err(problem::store)?.into();
+        self.epoch.put((), epoch.clone(), read_at);
+        Ok(epoch)
+    }
+}

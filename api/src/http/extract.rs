@@ -1,0 +1,168 @@
+//! Bodies, path ids and parameters, refused in the words of the contract.
+
+use super::ApiError;
+use crate::paging::Params;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
+};
+use http::{HeaderMap, header, request::Parts};
+use rookery_shared::protocol::{Code, Problem};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use std::collections::HashMap;
+
+/// A JSON object as body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(failed) if failed.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::from(Code::TooLarge)
+            }
+            _ => Code::BadRequest.into(),
+        })?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// Reads a JSON object: what is none is a bad request, and a field of the wrong sort is named.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let not_an_object = || Problem::from(Code::BadRequest);
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        return Err(not_an_object());
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(value) => value,
+        Err(error) => {
+            // The first wrong field may stand before the place where the JSON breaks.
+            let whole = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+            return Err(if whole && error.inner().is_data() { wrong_field(&error) } else { not_an_object() });
+        }
+    };
+    deserializer.end().map_err(|_| not_an_object())?;
+    Ok(value)
+}
+
+/// Names the field. Serde's words describe types, which is what the caller got wrong; the position in the text that
+/// it appends is left out.
+fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let text = error.inner().to_string();
+    let text = text.split(" at line ").next().unwrap_or_default().to_owned();
+    let mut field = match error.path().to_string() {
+        path if path == "." => String::new(),
+        path => path,
+    };
+    // A missing or doubled field is named in the text alone.
+    if let Some(named) = text.strip_prefix("missing field `").or(text.strip_prefix("duplicate field `")) {
+        let named = named.split('`').next().unwrap_or_default();
+        field = if field.is_empty() { named.to_owned() } else { format!("{field}.{named}") };
+        let message = if text.starts_with("missing") { "is required" } else { "is given twice" };
+        return Problem::field(field, message);
+    }
+    Problem::field(field, text)
+}
+
+/// Ids in the path; what is no id leads nowhere.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Code::NotFound.into()),
+        }
+    }
+}
+
+/// The parameters of the URL.
+pub(crate) struct Query(pub(crate) Params);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        type Pairs = axum::extract::Query<Vec<(String, String)>>;
+        let pairs = Pairs::from_request_parts(parts, state).await;
+        let pairs = pairs.map_err(|_| Problem::new(Code::BadRequest, "The query string cannot be read"))?;
+        Ok(Self(Params(pairs.0.into_iter().collect::<HashMap<_, _>>())))
+    }
+}
+
+/// A body with nothing in it that is looked at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refresh {
+    /// The refresh token.
+    #[serde(rename = "refreshToken")]
+    pub(crate) refresh_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only what is refused is looked at")]
+    struct Sample {
+        user_name: String,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what is refused is looked at")]
+    struct Inner {
+        size: u64,
+    }
+
+    fn refused(json: &str) -> (Code, String) {
+        let problem = parse::<Sample>(json.as_bytes()).expect_err("refused");
+        let field = problem.errors.first().map(|error| error.field.to_string()).unwrap_or_default();
+        (problem.code, field)
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_a_bad_request() {
+        for json in ["", "nonsense", "[]", "\"text\"", "null", "{", "{} {}", "{\"userName\": 1,", "{\"userName\": 1} x"]
+        {
+            assert_eq!(refused(json).0, Code::BadRequest, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_sort_is_named() {
+        let cases = [
+            ("{}", "userName"),
+            (r#"{"userName": 1}"#, "userName"),
+            (r#"{"userName": "a", "inner": {"size": "big"}}"#, "inner.size"),
+            (r#"{"userName": "a", "inner": {}}"#, "inner.size"),
+            (r#"{"userName": "a", "userName": "b"}"#, "userName"),
+        ];
+        for (json, field) in cases {
+            assert_eq!(refused(json), (Code::Invalid, field.to_owned()), "{json}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        assert!(parse::<Sample>(br#"{"userName": "a", "later": [{}]}"#).is_ok());
+    }
+}

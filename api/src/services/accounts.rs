@@ -1,0 +1,164 @@
+//! Accounts: registering and signing in.
+
+use super::limit_keys;
+use crate::{
+    app::Api,
+    problem,
+    store::{StoreError, Unique, rows::UserRow},
+    text::{self, Fields},
+};
+use rookery_shared::{
+    clock,
+    ids::UserId,
+    limits::{Take, Verdict},
+    model::{Role, Tokens, UserType},
+    protocol::{Code, Problem},
+};
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// The body of `POST /auth/register`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Register {
+    username: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+    confirm_password: Option<String>,
+    display_name: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    #[serde(rename = "type")]
+    user_type: Option<UserType>,
+}
+
+/// The body of `POST /auth/login`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Login {
+    identifier: Option<String>,
+    password: Option<String>,
+}
+
+/// Who asks: where from, and with which device.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    pub(crate) address: IpAddr,
+    pub(crate) device: Option<String>,
+}
+
+/// A registration that is in order, but for the password's hash.
+struct Registration {
+    user: UserRow,
+    password: String,
+}
+
+impl Register {
+    fn check(self) -> Result<Registration, Problem> {
+        let mut fields = Fields::default();
+        let same = self.confirm_password.is_none() || self.confirm_password == self.password;
+        let username = fields.required("username", self.username, text::username);
+        let email = fields.required("email", self.email, text::email);
+        let password = fields.required("password", self.password, text::password);
+        if !same {
+            fields.wrong("confirmPassword", "is the same as password");
+        }
+        let name = |text| text::line(text, 64);
+        let display_name = fields.optional("displayName", self.display_name, name);
+        let first_name = fields.optional("firstName", self.first_name, name);
+        let last_name = fields.optional("lastName", self.last_name, name);
+        let (Some((username, username_key)), Some((email, email_key)), Some(password)) = (username, email, password)
+        else {
+            return Err(fields.problem());
+        };
+        fields.finish()?;
+        let user = UserRow {
+            id: UserId::new(),
+            display_name: display_name.unwrap_or_else(|| username.clone()),
+            username,
+            username_key,
+            email,
+            email_key,
+            password_hash: None,
+            first_name,
+            last_name,
+            bio: None,
+            profile_picture: None,
+            user_type: self.user_type.unwrap_or_default(),
+            role: Role::User,
+            created_at: clock::now(),
+            deleted_at: None,
+            version: 1,
+        };
+        Ok(Registration { user, password })
+    }
+}
+
+impl Api {
+    /// Makes an account and signs it in.
+    pub(crate) async fn register(&self, body: Register, by_admin: bool, visitor: &Visitor) -> Result<Tokens, Problem> {
+        let Registration { mut user, password } = body.check()?;
+        if user.user_type != UserType::default() && !by_admin {
+            return Err(Problem::new(Code::Forbidden, "Only an admin or an API key chooses the type of a user"));
+        }
+        user.password_hash = Some(self.passwords.hash(password).await?);
+        self.reader.store().insert_user(user.clone()).await.map_err(|error| match error {
+            StoreError::Taken(Unique::Username) => taken("username"),
+            StoreError::Taken(Unique::Email) => taken("email"),
+            other => problem::store(other),
+        })?;
+        self.begin_session(&user, visitor.device.as_deref()).await
+    }
+
+    /// Signs in with a username or an e-mail address.
+    pub(crate) async fn login(&self, body: Login, visitor: &Visitor) -> Result<Tokens, Problem> {
+        let mut fields = Fields::default();
+        let identifier = fields.required("identifier", body.identifier, Ok);
+        let password = fields.required("password", body.password, Ok);
+        let (Some(identifier), Some(password)) = (identifier, password) else {
+            return Err(fields.problem());
+        };
+        let wrong = || Problem::from(Code::InvalidCredentials);
+        // Nothing longer was ever accepted, and folding it would be work for nothing.
+        if identifier.len() > 1_024 || password.len() > 8_192 {
+            return Err(wrong());
+        }
+        let key = text::fold(&identifier);
+        let limits = &self.config.limits;
+        let here = limit_keys::failed_sign_in(&key, visitor.address, limits.failed_sign_in);
+        let everywhere = limit_keys::failed_sign_in_account(&key, limits.failed_sign_in_account);
+        // Taken before the password is looked at, so that many tries at once do not pass, and given back by a success.
+        // One after the other: what the first refuses must not count for everyone.
+        self.take(&here).await?;
+        if let Err(refused) = self.take(&everywhere).await {
+            self.limits.give_back(std::slice::from_ref(&here)).await;
+            return Err(refused);
+        }
+        let user = self.reader.store().user_by_key(&key).await.map_err(problem::store)?;
+        let user = user.filter(|user| user.deleted_at.is_none());
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        let right = self.passwords.verify(text::entered_password(password), hash).await?;
+        let user = user.filter(|_| right).ok_or_else(wrong)?;
+        self.limits.clear(&here.key).await;
+        self.limits.give_back(std::slice::from_ref(&everywhere)).await;
+        self.begin_session(&user, visitor.device.as_deref()).await
+    }
+
+    /// Counts a try to sign in or to register from an address.
+    pub(crate) async fn count_sign_in(&self, address: IpAddr) -> Result<(), Problem> {
+        self.take(&limit_keys::sign_in(address, self.config.limits.sign_in)).await
+    }
+
+    async fn take(&self, take: &Take) -> Result<(), Problem> {
+        match self.limits.take(std::slice::from_ref(take)).await.first() {
+            Some(Verdict::Refused { retry_after }) => {
+                Err(Problem::rate_limited(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))
+            }
+            Some(Verdict::Passed { .. }) | None => Ok(()),
+        }
+    }
+}
+
+fn taken(field: &'static str) -> Problem {
+    let Problem { errors, .. } = Problem::field(field, "is taken");
+    Problem { errors, ..Problem::new(Code::Conflict, format!("This {field} is taken")) }
+}

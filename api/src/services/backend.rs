@@ -1,0 +1,128 @@
+//! What gateways ask, whether they are in this process or call over HTTP.
+
+use super::{
+    send::{Outgoing, trace_of},
+    sessions::is_alive,
+};
+use crate::{app::Api, problem, render, store::Stretch};
+use rookery_shared::{
+    backend::{Backend, Call, EntriesAfter, Followed, PresenceRooms, RoomAccess, Send, SignIn, SignedIn},
+    envelope::Event,
+    ids::{RoomId, StreamId, UserId},
+    protocol::{
+        Code, Problem,
+        command::{MessageSent, RoomUser},
+    },
+};
+
+/// Most entries that one call gives.
+const MAX_ENTRIES: u32 = 1_000;
+
+/// Most rooms in which a user's presence is told.
+const MAX_PRESENCE_ROOMS: u32 = 500;
+
+impl Backend for Api {
+    fn sign_in(&self, request: SignIn) -> Call<'_, SignedIn> {
+        Box::pin(async move {
+            let store = self.reader.store();
+            let user = request.user_id;
+            // Read anew, not remembered: whoever signs in after a session ended must not get in.
+            let session = store.session(request.session_id).await.map_err(problem::store)?;
+            if !session.is_some_and(|session| is_alive(&session, user)) {
+                return Err(Code::Unauthorized.into());
+            }
+            let rows = store.users(&[user]).await.map_err(problem::store)?;
+            let row = rows.into_iter().next().flatten().filter(|user| user.deleted_at.is_none());
+            let row = row.ok_or(Code::Unauthorized)?;
+            let store_epoch = self.epoch().await?.to_string();
+            // The head of the user's stream is read before the rooms: a room that is added in between is in both, which
+            // is harmless. The other way round it could be in neither.
+            let heads = store.heads(&[StreamId::User(user)]).await.map_err(problem::store)?;
+            let rooms = store.rooms_of(user, request.max_rooms).await.map_err(problem::store)?;
+            let followed = rooms.iter().map(|of| Followed {
+                room_id: of.room.id,
+                from: of.member.from_seq,
+                member_count: u32::try_from(of.member_count).unwrap_or(u32::MAX),
+            });
+            Ok(SignedIn {
+                user: render::own_user(&row),
+                store_epoch,
+                user_seq: heads.first().copied().unwrap_or(0),
+                rooms: followed.collect(),
+            })
+        })
+    }
+
+    fn send(&self, sends: Vec<Send>) -> Call<'_, Vec<Result<MessageSent, Problem>>> {
+        Box::pin(async move {
+            let outgoing = sends.into_iter().map(|send| Outgoing {
+                trace: trace_of(send.traceparent.as_deref()),
+                sender: send.sender,
+                target: send.target,
+                draft: send.draft,
+            });
+            let sent = self.send_messages(outgoing.collect()).await;
+            Ok(sent.into_iter().map(|sent| sent.map(|stored| stored.acknowledgement())).collect())
+        })
+    }
+
+    fn heads(&self, streams: Vec<StreamId>) -> Call<'_, Vec<u64>> {
+        Box::pin(async move { self.reader.store().heads(&streams).await.map_err(problem::store) })
+    }
+
+    fn entries(&self, request: EntriesAfter) -> Call<'_, Vec<Event>> {
+        Box::pin(async move {
+            let EntriesAfter { stream, after, limit } = request;
+            let limit = limit.min(MAX_ENTRIES);
+            let entries = self.reader.store().entries(stream, Stretch::After(after), limit, false);
+            let entries = entries.await.map_err(problem::store)?;
+            self.reader.events(&entries).await.map_err(problem::store)
+        })
+    }
+
+    fn room_access(&self, request: RoomAccess) -> Call<'_, Followed> {
+        Box::pin(async move {
+            let seen = self.seen_room(request.user_id, request.room_id).await?;
+            let member = seen.member.ok_or(Code::NotAMember)?;
+            let member_count = u32::try_from(seen.member_count).unwrap_or(u32::MAX);
+            Ok(Followed { room_id: request.room_id, from: member.from_seq, member_count })
+        })
+    }
+
+    fn room_users(&self, request: RoomAccess) -> Call<'_, Vec<RoomUser>> {
+        Box::pin(async move {
+            self.membership(request.user_id, request.room_id).await?;
+            let members = self.all_members(request.room_id).await.map_err(problem::store)?;
+            let ids: Vec<UserId> = members.iter().map(|(user, _)| *user).collect();
+            let online = self.online(&ids).await;
+            let users = members.into_iter().map(|(user_id, username)| RoomUser {
+                user_id,
+                username,
+                is_online: online.contains(&user_id),
+            });
+            Ok(users.collect())
+        })
+    }
+
+    fn conversation_of(&self, one: UserId, other: UserId) -> Call<'_, Option<RoomId>> {
+        Box::pin(self.conversation_between(one, other))
+    }
+
+    fn presence_rooms(&self, users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>> {
+        Box::pin(async move {
+            let known = self.reader.users(users.iter().copied()).await.map_err(problem::store)?;
+            let mut told = Vec::with_capacity(users.len());
+            for user in users {
+                let Some(known) = known.get(&user).filter(|known| known.row.deleted_at.is_none()) else { continue };
+                let rooms = self.reader.store().rooms_of(user, MAX_PRESENCE_ROOMS).await.map_err(problem::store)?;
+                let small = rooms.into_iter().filter(|of| of.member_count <= self.config.presence.max_room);
+                told.push(PresenceRooms {
+                    user_id: user,
+                    username: known.row.username.clone(),
+                    rooms: small.map(|of| of.room.id).collect(),
+                });
+            }
+            Ok(told)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading logs: history, everything after a place, single messages.
+
+use crate::{
+    app::Api,
+    paging::Params,
+    problem, render,
+    store::{
+        Stretch,
+        rows::{EntryRow, MessageRow},
+    },
+};
+use rookery_shared::{
+    envelope::Kind,
+    ids::{MessageId, RoomId, StreamId, UserId},
+    model::{LogEntry, Message, Page, SyncPage},
+    protocol::{Code, Problem},
+};
+use serde_json::value::RawValue;
+
+impl Api {
+    /// Messages of a room as their reader may see them, in ascending seq; the newest if no place is given.
+    pub(crate) async fn history(
+        &self,
+        reader: UserId,
+        room: RoomId,
+        params: &Params,
+    ) -> Result<Page<Message>, Problem> {
+        let limit = params.limit()?;
+        let (before, after) = (params.number("before")?, params.number("after")?);
+        let from = self.membership(reader, room).await?.from_seq;
+        let stretch = match (before, after) {
+            (Some(_), Some(_)) => return Err(Problem::field("before", "is not used together with after")),
+            (Some(before), None) => Stretch::Before(before),
+            (None, Some(after)) => Stretch::After(after.max(from.saturating_sub(1))),
+            (None, None) => Stretch::Newest,
+        };
+        let entries = self.reader.store().entries(StreamId::Room(room), stretch, limit + 1, true);
+        let entries = entries.await.map_err(problem::store)?;
+        let mut rows: Vec<MessageRow> = entries.into_iter().filter_map(|entry| entry.message).collect();
+        rows.retain(|row| row.seq >= from);
+        let more = rows.len() > limit as usize;
+        let (newer, older) = match stretch {
+            // Whoever asks for what came before a place knows that there is something at or after it.
+            Stretch::Before(_) => (true, more),
+            Stretch::After(_) => (more, after > Some(0) && from <= after.unwrap_or(0)),
+            Stretch::Newest => (false, more),
+        };
+        if more {
+            match stretch {
+                Stretch::After(_) => rows.truncate(limit as usize),
+                Stretch::Before(_) | Stretch::Newest => drop(rows.remove(0)),
+            }
+        }
+        let (first, last) = (rows.first().map(|row| row.seq), rows.last().map(|row| row.seq));
+        let items = self.messages(rows).await?;
+        Ok(Page {
+            items,
+            next: last.filter(|_| newer).map(|seq| seq.to_string()),
+            prev: first.filter(|_| older).map(|seq| seq.to_string()),
+        })
+    }
+
+    async fn messages(&self, rows: Vec<MessageRow>) -> Result<Vec<Message>, Problem> {
+        let senders = self.reader.users(rows.iter().map(|row| row.sender)).await.map_err(problem::store)?;
+        let rendered = rows.iter().map(|row| match senders.get(&row.sender) {
+            Some(user) => render::message(row, &user.author),
+            None => render::message(row, &render::unknown_author(row.sender)),
+        });
+        Ok(rendered.collect())
+    }
+
+    /// One message of a room that the reader is in, from when they may see it.
+    pub(crate) async fn message(&self, reader: UserId, id: MessageId) -> Result<Message, Problem> {
+        let found = self.reader.store().messages(&[id]).await.map_err(problem::store)?;
+        let row = found.into_iter().next().flatten().ok_or(Code::NotFound)?;
+        let member = self.membership(reader, row.room).await?;
+        if row.seq < member.from_seq {
+            return Err(Code::NotFound.into());
+        }
+        let mut rendered = self.messages(vec![row]).await?;
+        rendered.pop().ok_or_else(|| Code::NotFound.into())
+    }
+
+    /// Every durable change of a room after a place, in order and without gaps, as this reader may see it.
+    pub(crate) async fn sync(&self, reader: UserId, room: RoomId, params: &Params) -> Result<SyncPage, Problem> {
+        let limit = params.limit()?;
+        let since = params.number("since")?.or(params.number("after")?).unwrap_or(0);
+        let from = self.membership(reader, room).await?.from_seq;
+        let stream = StreamId::Room(room);
+        let store = self.reader.store();
+        // The head is read first: what is read after it reaches at least as far.
+        let head = store.heads(&[stream]).await.map_err(problem::store)?.first().copied().unwrap_or(0);
+        if since > head {
+            return Err(Code::PastHead.into());
+        }
+        let after = since.max(from.saturating_sub(1));
+        let entries = store.entries(stream, Stretch::After(after), limit, false).await.map_err(problem::store)?;
+        let items = self.visible(&entries, from).await?;
+        let last = entries.last().map(|entry| entry.seq);
+        let head = head.max(last.unwrap_or(0));
+        let next = last.filter(|last| *last < head).map(|last| last.to_string());
+        let store_epoch = self.epoch().await?.to_string();
+        Ok(SyncPage { page: Page { items, next, prev: None }, head, store_epoch, from })
+    }
+
+    /// Entries as a reader sees them who may see everything from a place on.
+    async fn visible(&self, entries: &[EntryRow], from: u64) -> Result<Vec<LogEntry>, Problem> {
+        let events = self.reader.events(entries).await.map_err(problem::store)?;
+        let visible = events.into_iter().map(|event| {
+            let header = event.header;
+            // An edit of something from before this reader came is a number to them and nothing else.
+            let hidden = matches!(header.kind, Kind::MessageUpdated | Kind::MessageDeleted) && header.ref_seq < from;
+            let json = if hidden { None } else { String::from_utf8(event.data.to_vec()).ok() };
+            let data = json.and_then(|json| RawValue::from_string(json).ok());
+            Ok(LogEntry {
+                seq: header.seq,
+                event_type: header.kind.event_type().to_owned(),
+                data: data.map_or_else(null, Ok)?,
+            })
+        });
+        visible.collect()
+    }
+}
+
+fn null() -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string("null".to_owned()).map_err(|_| Code::Internal.into())
+}

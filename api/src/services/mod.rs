@@ -1,0 +1,46 @@
+//! What the api does, apart from HTTP: one file per area, each an `impl` of [`crate::Api`].
+
+pub(crate) mod accounts;
+mod backend;
+pub(crate) mod conversations;
+pub(crate) mod messages;
+pub(crate) mod rooms;
+pub(crate) mod send;
+pub(crate) mod sessions;
+
+use rookery_shared::{
+    ids::{RoomId, UserId},
+    limits::{Limit, Take},
+};
+use std::net::IpAddr;
+
+/// The keys of everything that is limited across the cluster.
+pub(crate) mod limit_keys {
+    use super::{IpAddr, Limit, RoomId, Take, UserId};
+    use crate::address;
+
+    /// A message of a user in a room; its token is what makes it a message of its own.
+    pub(crate) fn message(user: UserId, room: RoomId, token: String, limit: Limit) -> Take {
+        Take { key: format!("message:{user}:{room}"), token, limit }
+    }
+
+    /// A try to sign in or to register.
+    pub(crate) fn sign_in(from: IpAddr, limit: Limit) -> Take {
+        Take { key: format!("sign-in:{}", address::limited(from)), token: fresh(), limit }
+    }
+
+    /// A failure to sign in to an account from an address.
+    pub(crate) fn failed_sign_in(account: &str, from: IpAddr, limit: Limit) -> Take {
+        Take { key: format!("failed:{account}:{}", address::limited(from)), token: fresh(), limit }
+    }
+
+    /// A failure to sign in to an account.
+    pub(crate) fn failed_sign_in_account(account: &str, limit: Limit) -> Take {
+        Take { key: format!("failed:{account}"), token: fresh(), limit }
+    }
+
+    /// A token of something that is never repeated.
+    fn fresh() -> String {
+        uuid::Uuid::new_v4().simple().to_string()
+    }
+}

@@ -1,0 +1,309 @@
+//! Rooms: making, finding, joining, leaving, and who is in them.
+
+use crate::{
+    app::Api,
+    paging::{Cursor, Limited},
+    problem, render,
+    store::{
+        Op, StoreError,
+        rows::{MemberRow, RoomRow},
+    },
+    text::{self, Fields},
+    writer::{Heads, Planned},
+};
+use rookery_shared::{
+    clock,
+    envelope::Kind,
+    ids::{RoomId, StreamId, UserId},
+    model::{HistoryFrom, Member, MemberRole, Page, Room, RoomSummary, RoomType, Status, Visibility},
+    protocol::{Code, Problem},
+};
+use serde::{Deserialize, Serialize};
+use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+
+/// Most members that a room can be made with.
+const MAX_FIRST_MEMBERS: usize = 200;
+
+/// Members read at once when all of them are looked through.
+const MEMBERS_AT_ONCE: u32 = 200;
+
+/// The body of `POST /rooms`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CreateRoom {
+    name: Option<String>,
+    description: Option<String>,
+    visibility: Option<Visibility>,
+    history_from: Option<HistoryFrom>,
+    member_ids: Option<Vec<UserId>>,
+}
+
+/// A room in the list of all that one can see: in full where one is in it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Listed {
+    Mine(Box<RoomSummary>),
+    Public(Room),
+}
+
+/// A room and the caller's place in it.
+pub(crate) struct Seen {
+    pub(crate) room: RoomRow,
+    pub(crate) member_count: u64,
+    pub(crate) member: Option<MemberRow>,
+}
+
+/// Where a newcomer may begin to read.
+fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
+    match room.history_from {
+        HistoryFrom::Start => 1,
+        HistoryFrom::Join => in_seq,
+    }
+}
+
+/// The entries and changes that let someone in, in this order: the room's entry, and the one of their own stream.
+pub(crate) fn let_in(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut Heads, planned: &mut Planned<()>) {
+    let joined = heads.entry(StreamId::Room(room.id), Kind::UserJoined, user.0, 0);
+    let in_seq = joined.seq;
+    let added = heads.entry(StreamId::User(user), Kind::RoomAdded, room.id.0, in_seq);
+    planned.ops.push(Op::InsertMember(MemberRow {
+        room: room.id,
+        user,
+        role,
+        joined_at: clock::now(),
+        in_seq,
+        from_seq: from_seq(room, in_seq),
+        // What was said before someone came is not unread.
+        read_seq: in_seq,
+    }));
+    planned.entries.extend([joined, added]);
+}
+
+/// A new room with its first members, committed in one go.
+pub(crate) fn new_room(room: &RoomRow, members: &[(UserId, MemberRole)], heads: &mut Heads) -> Planned<()> {
+    let mut planned = Planned { entries: Vec::new(), ops: vec![Op::InsertRoom(room.clone())], value: () };
+    for (user, role) in members {
+        let_in(room, *user, *role, heads, &mut planned);
+    }
+    planned
+}
+
+/// The streams that such a change writes.
+pub(crate) fn streams(room: RoomId, users: impl IntoIterator<Item = UserId>) -> Vec<StreamId> {
+    std::iter::once(StreamId::Room(room)).chain(users.into_iter().map(StreamId::User)).collect()
+}
+
+impl Api {
+    /// Which of these users exist; the others make the field wrong.
+    pub(crate) async fn existing(&self, field: &'static str, users: &[UserId]) -> Result<(), Problem> {
+        let known = self.reader.users(users.iter().copied()).await.map_err(problem::store)?;
+        let there = |id| known.get(id).is_some_and(|user| user.row.deleted_at.is_none());
+        if users.iter().all(there) { Ok(()) } else { Err(Problem::field(field, "names someone who does not exist")) }
+    }
+
+    /// Makes a room.
+    pub(crate) async fn create_room(&self, maker: UserId, body: CreateRoom) -> Result<Room, Problem> {
+        let mut fields = Fields::default();
+        let name = fields.required("name", body.name, |name| text::line(name, 100));
+        let description = fields.optional("description", body.description, |text| text::lines(text, 1_000));
+        let visibility = fields.required("visibility", body.visibility, Ok);
+        let mut others = body.member_ids.unwrap_or_default();
+        let mut seen = HashSet::from([maker]);
+        others.retain(|user| seen.insert(*user));
+        if others.len() >= MAX_FIRST_MEMBERS {
+            fields.wrong("memberIds", format!("names fewer than {MAX_FIRST_MEMBERS} people"));
+        }
+        let (Some(name), Some(visibility)) = (name, visibility) else {
+            return Err(fields.problem());
+        };
+        fields.finish()?;
+        self.existing("memberIds", &others).await?;
+        let default = match visibility {
+            Visibility::Public => HistoryFrom::Start,
+            Visibility::Private => HistoryFrom::Join,
+        };
+        let room = RoomRow {
+            id: RoomId::new(),
+            room_type: RoomType::Room,
+            name: Some(name),
+            description,
+            visibility,
+            history_from: body.history_from.unwrap_or(default),
+            created_by: Some(maker),
+            created_at: clock::now(),
+            conversation_key: None,
+            deleted_at: None,
+        };
+        let members: Arc<[_]> = std::iter::once((maker, MemberRole::Owner))
+            .chain(others.iter().map(|user| (*user, MemberRole::Member)))
+            .collect();
+        let made = render::room(&room, members.len() as u64, Some(MemberRole::Owner));
+        let streams = streams(room.id, members.iter().map(|(user, _)| *user));
+        self.writer
+            .change(streams, move |mut heads| {
+                let planned = new_room(&room, &members, &mut heads);
+                async { Ok(planned) }
+            })
+            .await?;
+        Ok(made)
+    }
+
+    /// A room that the caller can see: a public one, or one that they are in. Not remembered: read now.
+    pub(crate) async fn seen_room(&self, user: UserId, id: RoomId) -> Result<Seen, Problem> {
+        let store = self.reader.store();
+        let (ids, keys) = ([id], [(id, user)]);
+        let (rooms, members) = tokio::try_join!(store.rooms(&ids), store.memberships(&keys)).map_err(problem::store)?;
+        let (room, member_count) = rooms.into_iter().next().flatten().ok_or(Code::NotFound)?;
+        let member = members.into_iter().next().flatten();
+        if member.is_none() && (room.visibility == Visibility::Private || room.room_type.is_conversation()) {
+            return Err(Code::NotFound.into());
+        }
+        Ok(Seen { room, member_count, member })
+    }
+
+    /// The caller's membership, at most a second old; a room that they cannot see is not there.
+    pub(crate) async fn membership(&self, user: UserId, room: RoomId) -> Result<MemberRow, Problem> {
+        let found = self.reader.memberships(&[(room, user)]).await.map_err(problem::store)?;
+        if let Some(member) = found.into_iter().next().flatten() {
+            return Ok(member);
+        }
+        // They may have come in a moment ago.
+        let seen = self.seen_room(user, room).await?;
+        seen.member.ok_or_else(|| Code::NotAMember.into())
+    }
+
+    /// Lets someone into a public room. Nothing happens if they are in it.
+    pub(crate) async fn join_room(&self, user: UserId, id: RoomId) -> Result<Room, Problem> {
+        let api = self.clone();
+        self.writer
+            .change(streams(id, [user]), move |mut heads| {
+                let api = api.clone();
+                async move {
+                    let seen = api.seen_room(user, id).await?;
+                    let mut planned = Planned::nothing(());
+                    if seen.member.is_none() {
+                        let_in(&seen.room, user, MemberRole::Member, &mut heads, &mut planned);
+                    }
+                    Ok(planned)
+                }
+            })
+            .await?;
+        let Seen { room, member_count, member } = self.seen_room(user, id).await?;
+        Ok(render::room(&room, member_count, member.map(|member| member.role)))
+    }
+
+    /// Takes someone out of a room at their own wish. Nothing happens if they are not in it.
+    pub(crate) async fn leave_room(&self, user: UserId, id: RoomId) -> Result<(), Problem> {
+        let api = self.clone();
+        self.writer
+            .change(streams(id, [user]), move |mut heads| {
+                let api = api.clone();
+                async move {
+                    let seen = api.seen_room(user, id).await?;
+                    let Some(member) = seen.member else {
+                        return Ok(Planned::nothing(()));
+                    };
+                    if seen.room.room_type.is_conversation() {
+                        return Err(Problem::new(Code::Forbidden, "A conversation of exact people cannot be left"));
+                    }
+                    if member.role == MemberRole::Owner && seen.member_count > 1 && !api.other_owner(id, user).await? {
+                        return Err(Code::LastOwner.into());
+                    }
+                    let left = heads.entry(StreamId::Room(id), Kind::UserLeft, user.0, 0);
+                    let removed = heads.entry(StreamId::User(user), Kind::RoomRemoved, id.0, left.seq);
+                    Ok(Planned { entries: vec![left, removed], ops: vec![Op::DeleteMember(id, user)], value: () })
+                }
+            })
+            .await
+    }
+
+    async fn other_owner(&self, room: RoomId, user: UserId) -> Result<bool, Problem> {
+        let mut after: Option<String> = None;
+        loop {
+            let store = self.reader.store();
+            let members = store.members(room, after.as_deref(), MEMBERS_AT_ONCE).await.map_err(problem::store)?;
+            if members.iter().any(|(member, _)| member.role == MemberRole::Owner && member.user != user) {
+                return Ok(true);
+            }
+            after = members.last().map(|(_, user)| user.username_key.clone());
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Public rooms and the caller's own, newest first.
+    pub(crate) async fn list_rooms(&self, user: UserId, name: &str, page: &Limited) -> Result<Page<Listed>, Problem> {
+        let after: Option<RoomId> = page.after.as_ref().map(Cursor::decode).transpose()?;
+        let store = self.reader.store();
+        let mut rooms = store.visible_rooms(user, name, after, page.limit + 1).await.map_err(problem::store)?;
+        let more = rooms.len() > page.limit as usize;
+        rooms.truncate(page.limit as usize);
+        let next = rooms.last().filter(|_| more).map(|(room, _)| Cursor::encode(&room.id));
+        let keys: Vec<_> = rooms.iter().map(|(room, _)| (room.id, user)).collect();
+        let mut mine = self.reader.summaries(&keys).await.map_err(problem::store)?;
+        let listed = rooms.into_iter().map(|(room, count)| match mine.remove(&(room.id, user)) {
+            Some(summary) => Listed::Mine(Box::new(summary)),
+            None => Listed::Public(render::room(&room, count, None)),
+        });
+        Ok(Page { items: listed.collect(), next, prev: None })
+    }
+
+    /// Who is in a room, by username; to members only.
+    pub(crate) async fn list_members(
+        &self,
+        caller: UserId,
+        room: RoomId,
+        page: &Limited,
+    ) -> Result<Page<Member>, Problem> {
+        self.membership(caller, room).await?;
+        let after: Option<String> = page.after.as_ref().map(Cursor::decode).transpose()?;
+        let store = self.reader.store();
+        let mut rows = store.members(room, after.as_deref(), page.limit + 1).await.map_err(problem::store)?;
+        let more = rows.len() > page.limit as usize;
+        rows.truncate(page.limit as usize);
+        let next = rows.last().filter(|_| more).map(|(_, user)| Cursor::encode(&user.username_key));
+        let users: Vec<UserId> = rows.iter().map(|(member, _)| member.user).collect();
+        let online = self.online(&users).await;
+        let items = rows.iter().map(|(member, user)| {
+            let author = render::author(user);
+            Member {
+                user_id: member.user,
+                username: author.username,
+                display_name: author.display_name,
+                role: member.role,
+                joined_at: member.joined_at,
+                is_online: online.contains(&member.user),
+            }
+        });
+        Ok(Page { items: items.collect(), next, prev: None })
+    }
+
+    /// Everyone in a room with their username, in its order.
+    pub(crate) async fn all_members(&self, room: RoomId) -> Result<Vec<(UserId, Option<String>)>, StoreError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let members = self.reader.store().members(room, after.as_deref(), MEMBERS_AT_ONCE).await?;
+            all.extend(members.iter().map(|(member, user)| (member.user, render::author(user).username)));
+            match (members.len().cmp(&(MEMBERS_AT_ONCE as usize)), members.last()) {
+                (Ordering::Less, _) | (_, None) => return Ok(all),
+                (_, Some((_, user))) => after = Some(user.username_key.clone()),
+            }
+        }
+    }
+
+    /// Which of these are there. Nobody, as far as we know, while presence cannot be asked.
+    pub(crate) async fn online(&self, users: &[UserId]) -> HashSet<UserId> {
+        match self.presence.seen(users).await {
+            Ok(seen) => {
+                let online = users.iter().zip(seen).filter(|(_, seen)| seen.status != Status::Offline);
+                online.map(|(user, _)| *user).collect()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "presence could not be asked");
+                HashSet::new()
+            }
+        }
+    }
+}

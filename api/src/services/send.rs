@@ -1,0 +1,315 @@
+//! Sending: from drafts to stored messages, with every check made once per batch and not once per message.
+//!
+//! The order of checks: what is said → where it goes → membership → what it answers → limits → the writer. Who is no
+//! longer a member is thus refused first, and only what would be stored counts against the limit. A repeat of what is
+//! stored is never refused for the limit or for what it answers: it gets its first acknowledgement again.
+
+use super::limit_keys;
+use crate::{
+    app::Api,
+    problem, render,
+    text::{self, Fields},
+    writer::{NewMessage, SendError, Stored},
+};
+use futures_util::future::join_all;
+use rookery_shared::{
+    backend::Target,
+    clock,
+    envelope::{Event, Header, Kind},
+    ids::{MessageId, RoomId, StreamId, UserId},
+    limits::{Take, Verdict},
+    model::{Author, MessageType, ReplyTo},
+    protocol::{Code, Problem, command::Draft},
+};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+
+/// A message that someone wants to send.
+pub(crate) struct Outgoing {
+    pub(crate) sender: UserId,
+    pub(crate) target: Target,
+    pub(crate) draft: Draft,
+    pub(crate) trace: ([u8; 16], [u8; 8]),
+}
+
+/// What a sender gets.
+type Sent = Result<Arc<Stored>, Problem>;
+
+/// A message, and the place of its answer.
+type Numbered = (usize, NewMessage);
+
+/// The same with what is wrong with it, unless it is a repeat.
+type Doubtful = (usize, NewMessage, Problem);
+
+/// A message on its way through the checks; `index` is its place in the answers.
+struct Going {
+    index: usize,
+    sender: UserId,
+    room: RoomId,
+    draft: Draft,
+    client_id: String,
+    /// From where on the sender may see the room.
+    from_seq: u64,
+    reply_to: Option<ReplyTo>,
+    trace: ([u8; 16], [u8; 8]),
+}
+
+impl Going {
+    fn into_message(self, author: Arc<Author>) -> NewMessage {
+        NewMessage {
+            room: self.room,
+            author,
+            client_id: self.client_id,
+            message_type: self.draft.message_type,
+            content: self.draft.content,
+            reply_to: self.reply_to,
+            attachment: self.draft.attachment,
+            trace: self.trace,
+        }
+    }
+}
+
+/// Checks what is said, without looking anything up.
+fn check(draft: Draft) -> Result<Draft, Problem> {
+    let mut fields = Fields::default();
+    let content = fields.take("content", text::content(draft.content));
+    let client_id = fields.optional("clientId", draft.client_id, text::client_id);
+    let attachment = fields.optional("attachment", draft.attachment, text::attachment);
+    let Some(content) = content else { return Err(fields.problem()) };
+    fields.finish()?;
+    if draft.message_type == MessageType::System {
+        return Err(Problem::new(Code::Forbidden, "Only the product itself sends system messages"));
+    }
+    Ok(Draft { content, client_id, attachment, ..draft })
+}
+
+impl Api {
+    /// Stores messages, in the order given for each sender and room; one answer for each, in the order asked.
+    pub(crate) async fn send_messages(&self, sends: Vec<Outgoing>) -> Vec<Sent> {
+        let mut answers: Vec<Option<Sent>> = sends.iter().map(|_| None).collect();
+        let outcome = self.send_checked(sends, &mut answers).await;
+        // An error that concerns all: the store could not be asked before anything was written.
+        let all = outcome.err().unwrap_or_else(|| Code::Internal.into());
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(all.clone()))).collect()
+    }
+
+    async fn send_checked(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Result<(), Problem> {
+        let going = self.addressed(sends, answers).await;
+        let going = self.members_only(going, answers).await?;
+        let authors = self.reader.users(going.iter().map(|going| going.sender)).await.map_err(problem::store)?;
+        let (messages, doubtful) = self.with_replies(going, &authors, answers).await?;
+        let (passed, takes, refused) = self.within_limits(messages).await;
+        self.settle_refused(doubtful.into_iter().chain(refused).collect(), answers).await?;
+        self.write(passed, takes, answers).await;
+        Ok(())
+    }
+
+    /// Checks drafts, and finds the rooms of those that go to a user.
+    async fn addressed(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Vec<Going> {
+        let resolved = sends.into_iter().enumerate().map(async |(index, Outgoing { sender, target, draft, trace })| {
+            let draft = check(draft).map_err(|problem| (index, problem))?;
+            let room = match target {
+                Target::Room(room) => room,
+                Target::User(user) => self.conversation_with(sender, user).await.map_err(|problem| (index, problem))?,
+            };
+            let client_id = draft.client_id.clone().unwrap_or_else(|| MessageId::new().to_string());
+            Ok(Going { index, sender, room, draft, client_id, from_seq: 0, reply_to: None, trace })
+        });
+        let mut going = Vec::new();
+        for resolved in join_all(resolved).await {
+            match resolved {
+                Ok(message) => going.push(message),
+                Err((index, problem)) => answers[index] = Some(Err(problem)),
+            }
+        }
+        going
+    }
+
+    async fn members_only(&self, going: Vec<Going>, answers: &mut [Option<Sent>]) -> Result<Vec<Going>, Problem> {
+        let keys: Vec<_> = going.iter().map(|going| (going.room, going.sender)).collect();
+        let members = self.reader.memberships(&keys).await.map_err(problem::store)?;
+        let mut inside = Vec::with_capacity(going.len());
+        for (mut going, member) in going.into_iter().zip(members) {
+            match member {
+                Some(member) => {
+                    going.from_seq = member.from_seq;
+                    inside.push(going);
+                }
+                // Whether the room can be seen decides what they are told. Rare, so one by one.
+                None => match self.membership(going.sender, going.room).await {
+                    Ok(member) => {
+                        going.from_seq = member.from_seq;
+                        inside.push(going);
+                    }
+                    Err(problem) => answers[going.index] = Some(Err(problem)),
+                },
+            }
+        }
+        Ok(inside)
+    }
+
+    /// Finds what messages answer. Doubtful are those that answer what cannot be answered.
+    async fn with_replies(
+        &self,
+        going: Vec<Going>,
+        authors: &HashMap<UserId, Arc<render::KnownUser>>,
+        answers: &mut [Option<Sent>],
+    ) -> Result<(Vec<Numbered>, Vec<Doubtful>), Problem> {
+        let ids: Vec<MessageId> = going.iter().filter_map(|going| going.draft.reply_to).collect();
+        let found = match ids.as_slice() {
+            [] => Vec::new(),
+            ids => self.reader.store().messages(ids).await.map_err(problem::store)?,
+        };
+        let found: HashMap<_, _> = found.into_iter().flatten().map(|row| (row.id, row)).collect();
+        let (mut messages, mut doubtful) = (Vec::with_capacity(going.len()), Vec::new());
+        for mut going in going {
+            let author = authors.get(&going.sender).filter(|user| user.row.deleted_at.is_none());
+            let Some(author) = author.map(|user| user.author.clone()) else {
+                answers[going.index] = Some(Err(Code::Unauthorized.into()));
+                continue;
+            };
+            let mut doubt = None;
+            if let Some(id) = going.draft.reply_to {
+                let answered = found.get(&id).filter(|row| row.room == going.room && row.seq >= going.from_seq);
+                doubt = match answered {
+                    None => Some(Problem::field("replyTo", "is a message of this room")),
+                    Some(row) if row.deleted_at.is_some() => {
+                        Some(Problem::new(Code::Conflict, "The message that this answers was deleted"))
+                    }
+                    Some(_) => None,
+                };
+                let (seq, user_id) = answered.map_or((0, UserId::NIL), |row| (row.seq, row.sender));
+                going.reply_to = Some(ReplyTo { message_id: id, seq, user_id });
+            }
+            let index = going.index;
+            let message = going.into_message(author);
+            match doubt {
+                None => messages.push((index, message)),
+                Some(problem) => doubtful.push((index, message, problem)),
+            }
+        }
+        Ok((messages, doubtful))
+    }
+
+    /// Counts messages against the limit of their sender in their room. The token is what makes a message this message,
+    /// so a repeat within the window counts once.
+    async fn within_limits(&self, messages: Vec<Numbered>) -> (Vec<Numbered>, Vec<Take>, Vec<Doubtful>) {
+        let limit = self.config.limits.messages;
+        let takes: Vec<Take> = messages
+            .iter()
+            .map(|(_, message)| {
+                limit_keys::message(message.author.user_id, message.room, hex(&message.first_hash()), limit)
+            })
+            .collect();
+        let verdicts = self.limits.take(&takes).await;
+        let (mut passed, mut counted, mut refused) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
+        for (((index, message), take), verdict) in messages.into_iter().zip(takes).zip(verdicts) {
+            match verdict {
+                Verdict::Passed { .. } => {
+                    passed.push((index, message));
+                    counted.push(take);
+                }
+                Verdict::Refused { retry_after } => {
+                    let retry = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX).max(1);
+                    refused.push((index, message, Problem::rate_limited(retry)));
+                }
+            }
+        }
+        (passed, counted, refused)
+    }
+
+    /// What is about to be refused may be a repeat of what is stored: then it gets its acknowledgement again.
+    async fn settle_refused(&self, refused: Vec<Doubtful>, answers: &mut [Option<Sent>]) -> Result<(), Problem> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let key = |message: &NewMessage| (message.room, message.author.user_id, message.client_id.clone());
+        let keys: Vec<_> = refused.iter().map(|(_, message, _)| key(message)).collect();
+        let found = self.reader.store().messages_by_client_id(&keys).await.map_err(problem::store)?;
+        let mut events = Vec::new();
+        for ((index, message, problem), found) in refused.into_iter().zip(found) {
+            answers[index] = Some(match found {
+                None => Err(problem),
+                Some(row) if row.first_hash != message.first_hash() => Err(SendError::ClientIdReused.into()),
+                Some(row) => {
+                    let data = render::message_json(&row, &message.author);
+                    let header = Header::new(Kind::Message, StreamId::Room(row.room), row.seq);
+                    let header = Header { subject: row.sender.0, trace: message.trace, ..header };
+                    events.push(Event { header, data: data.clone() });
+                    Ok(Arc::new(Stored { row, data, repeated: true }))
+                }
+            });
+        }
+        self.publisher.publish(events);
+        Ok(())
+    }
+
+    /// Hands messages to the writer, and gives back what was counted and did not happen.
+    async fn write(&self, passed: Vec<Numbered>, takes: Vec<Take>, answers: &mut [Option<Sent>]) {
+        let (indices, messages): (Vec<usize>, Vec<NewMessage>) = passed.into_iter().unzip();
+        let mut unused = Vec::new();
+        let window = i64::try_from(self.config.limits.messages.window.as_millis()).unwrap_or(i64::MAX);
+        for ((index, take), answer) in indices.into_iter().zip(takes).zip(self.writer.send(messages).await) {
+            match &answer {
+                // A repeat within the window shares its token, and so its count, with the first send. A later one was
+                // counted anew. A clock that is off makes this count wrong by one, and decides nothing else.
+                Ok(stored) if stored.repeated && clock::now().0 - stored.row.created_at.0 >= window => {
+                    unused.push(take);
+                }
+                Err(SendError::ClientIdReused | SendError::NotWritten) => unused.push(take),
+                Ok(_) | Err(SendError::Unknown) => {}
+            }
+            answers[index] = Some(answer.map_err(Problem::from));
+        }
+        if !unused.is_empty() {
+            self.limits.give_back(&unused).await;
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Trace and span of a W3C `traceparent`; zeros for anything else.
+pub(crate) fn trace_of(traceparent: Option<&str>) -> ([u8; 16], [u8; 8]) {
+    let parse = |text: &str| {
+        let mut parts = text.split('-');
+        let (_version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+        let trace = u128::from_str_radix(trace, 16).ok().filter(|_| trace.len() == 32)?;
+        let span = u64::from_str_radix(span, 16).ok().filter(|_| span.len() == 16)?;
+        Some((trace.to_be_bytes(), span.to_be_bytes()))
+    };
+    traceparent.and_then(parse).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_read_and_nonsense_is_none() {
+        let (trace, span) = trace_of(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert_eq!(
+            (hex(&trace).as_str(), hex(&span).as_str()),
+            ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+        );
+        assert_eq!(trace_of(Some("00-zz-01")), ([0; 16], [0; 8]));
+    }
+
+    #[test]
+    fn every_wrong_field_of_a_draft_is_named() {
+        let draft = Draft {
+            content: " ".into(),
+            message_type: MessageType::Text,
+            client_id: Some("x".repeat(129)),
+            reply_to: None,
+            attachment: None,
+        };
+        let named: Vec<_> = check(draft).expect_err("wrong").errors.into_iter().map(|error| error.field).collect();
+        assert_eq!(named, ["content", "clientId"]);
+    }
+}
