@@ -7,11 +7,13 @@ pub mod clock;
 pub mod config;
 pub mod envelope;
 pub mod ids;
+pub mod keys;
 pub mod lifecycle;
 pub mod limits;
 pub mod model;
 pub mod presence;
 pub mod protocol;
+pub mod redis_link;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

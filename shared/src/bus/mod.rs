@@ -4,6 +4,11 @@
 //! right from the log. What it must not do is lose *silently for ever*: whoever was subscribed learns through
 //! [`BusSink::lost`] that it may have missed something.
 
+pub mod memory;
+pub mod redis;
+
+pub use self::{memory::MemoryBus, redis::RedisBus};
+
 use crate::{envelope::Event, ids::StreamId};
 use std::{future::Future, pin::Pin, sync::Arc};
 

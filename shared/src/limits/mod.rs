@@ -3,6 +3,11 @@
 //! Limits that only protect one process (commands on a connection, REST requests of one address) are `governor`'s
 //! business, not this module's.
 
+pub mod memory;
+pub mod redis;
+
+pub use self::{memory::MemoryLimits, redis::RedisLimits};
+
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A call under way.

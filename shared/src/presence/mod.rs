@@ -3,6 +3,11 @@
 //! A device's entry names the incarnation of its node and is valid while that incarnation's heartbeat is. Nobody
 //! compares clocks: the store's own time decides when a heartbeat is over.
 
+pub mod memory;
+pub mod redis;
+
+pub use self::{memory::MemoryPresence, redis::RedisPresence};
+
 use crate::{
     clock::Time,
     ids::{ConnectionId, Incarnation, UserId},
