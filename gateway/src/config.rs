@@ -1,7 +1,14 @@
 //! Settings of a gateway, read from the environment here and nowhere else.
 
-use rookery_shared::config::{ConfigError, Env};
-use std::time::Duration;
+use rookery_shared::{
+    config::{Common, ConfigError, Env, redis, token_keys},
+    redis_link::RedisConfig,
+    token::TokenKeys,
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 /// Settings of a gateway.
 #[derive(Clone, Debug)]
@@ -35,7 +42,7 @@ pub struct GatewayConfig {
     pub sweep_period: Duration,
     /// `ROOKERY_DRAIN_SECONDS`: over how long a stopping node sends its clients away. Default 5 s.
     pub drain_spread: Duration,
-    /// `ROOKERY_PRESENCE_ROOM_SIZE`: up to how many members a room is told who comes and goes. Default 100.
+    /// `ROOKERY_PRESENCE_MAX_ROOM`: up to how many members a room is told who comes and goes. Default 100.
     pub presence_room_size: u32,
     /// `ROOKERY_ALLOWED_ORIGINS`: origins of web pages that may connect, besides the gateway's own. Default: none.
     pub allowed_origins: Vec<String>,
@@ -64,8 +71,67 @@ impl GatewayConfig {
             lane_queue: env.get("ROOKERY_LANE_QUEUE", 10_000)?,
             sweep_period: Duration::from_millis(env.get("ROOKERY_SWEEP_MILLISECONDS", 1_500)?),
             drain_spread: env.seconds("ROOKERY_DRAIN_SECONDS", Duration::from_secs(5))?,
-            presence_room_size: env.get("ROOKERY_PRESENCE_ROOM_SIZE", 100)?,
+            presence_room_size: env.get("ROOKERY_PRESENCE_MAX_ROOM", 100)?,
             allowed_origins: env.list("ROOKERY_ALLOWED_ORIGINS")?,
         })
+    }
+}
+
+/// Settings of the `rookery-gateway` program.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// What every program has. Listens on 127.0.0.1:8082 by default.
+    pub common: Common,
+    /// What `standalone` has too.
+    pub gateway: GatewayConfig,
+    /// `ROOKERY_API_URLS`: addresses of the apis (`http://host:port`), with commas. Needed.
+    pub api_urls: Vec<String>,
+    /// `ROOKERY_INTERNAL_SECRET`: what gateways show to apis, at least 32 bytes. Needed.
+    pub internal_secret: String,
+    /// `ROOKERY_REDIS_…`: how Redis is reached.
+    pub redis: RedisConfig,
+    /// `ROOKERY_TOKEN_PUBLIC_KEYS_FILE` (a JSON Web Key Set), or `ROOKERY_TOKEN_SECRET` for development.
+    pub tokens: TokenKeys,
+}
+
+impl ClusterConfig {
+    /// Reads the settings; fails with the name of what is missing or wrong.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        let api_urls: Vec<String> = env.list("ROOKERY_API_URLS")?;
+        if api_urls.is_empty() {
+            return Err(ConfigError::Missing("ROOKERY_API_URLS", "a gateway stores nothing itself"));
+        }
+        let why = "gateways and apis of a cluster share it";
+        Ok(Self {
+            common: Common::read(env, SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)))?,
+            gateway: GatewayConfig::read(env)?,
+            api_urls,
+            internal_secret: env
+                .secret("ROOKERY_INTERNAL_SECRET")?
+                .ok_or(ConfigError::Missing("ROOKERY_INTERNAL_SECRET", why))?,
+            redis: redis(env)?,
+            tokens: token_keys(env, "ROOKERY_TOKEN_PUBLIC_KEYS_FILE")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gateway_needs_is_named_when_it_is_missing() {
+        let all = [
+            ("ROOKERY_API_URLS", "http://127.0.0.1:8081"),
+            ("ROOKERY_INTERNAL_SECRET", "b5f5e2a4c3d94a0c8a1f6a7be2d1c0ff"),
+            ("ROOKERY_REDIS_URLS", "redis://127.0.0.1:6379"),
+            ("ROOKERY_TOKEN_SECRET", "b5f5e2a4c3d94a0c8a1f6a7be2d1c0ff"),
+        ];
+        assert!(ClusterConfig::read(&Env::from_pairs(all)).is_ok());
+        for (missing, _) in all {
+            let env = Env::from_pairs(all.into_iter().filter(|(name, _)| *name != missing));
+            let error = ClusterConfig::read(&env).expect_err(missing).to_string();
+            assert!(error.contains(missing), "{error}");
+        }
     }
 }

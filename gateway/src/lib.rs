@@ -10,18 +10,74 @@ pub mod session;
 pub mod transport;
 
 use axum::Router;
-use hub::inbox::Inbox;
+use backend::HttpBackend;
+use config::ClusterConfig;
+use hub::inbox::{Inbox, Mail};
 use node::{Node, Parts, interest::Interest};
 use rookery_shared::{
-    backend::Backend, bus::SharedBus, presence::SharedPresence, telemetry::Metrics, token::TokenVerifier,
+    backend::Backend,
+    bus::{SharedBus, redis::RedisBus},
+    lifecycle,
+    presence::{SharedPresence, redis::RedisPresence},
+    redis_link::BadRedisConfig,
+    telemetry::Metrics,
+    token::TokenVerifier,
 };
 use std::{io, sync::Arc};
-use tokio::runtime::Handle;
+use tokio::{net::TcpListener, runtime::Handle, task::AbortHandle};
 
-/// A running gateway, without a port of its own.
+/// Serves a gateway of a cluster on a bound listener until `shutdown` completes, and stops in good order: clients are
+/// sent elsewhere first, then what is under way is answered.
+pub async fn run(
+    listener: TcpListener,
+    config: ClusterConfig,
+    metrics: Metrics,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let ClusterConfig { common, gateway, api_urls, internal_secret, redis, tokens } = config;
+    let interest = interest(&gateway);
+    let bus = RedisBus::connect(redis.clone(), Some(interest.clone())).await?;
+    let presence = Arc::new(RedisPresence::new(&redis)?);
+    let backend = Arc::new(HttpBackend::new(api_urls, &internal_secret)?);
+    let needs = Needs { config: gateway, verifier: tokens.verifier(), backend, bus, presence, interest };
+    let gateway = Gateway::start(needs)?;
+    let app = gateway.sockets().merge(gateway.operations(metrics));
+    let node = gateway.node.clone();
+    let drained = async move {
+        shutdown.await;
+        node.drain_and_wait().await;
+    };
+    lifecycle::serve(listener, app, drained, common.shutdown_deadline).await;
+    gateway.node.retire().await;
+    Ok(())
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration of Redis cannot work.
+    #[error(transparent)]
+    Redis(#[from] BadRedisConfig),
+    /// The client for the apis could not be made.
+    #[error("the way to the apis could not be made: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The cores could not be started.
+    #[error("the cores could not be started: {0}")]
+    Cores(#[from] io::Error),
+}
+
+/// A running gateway, without a port of its own. Dropping it ends its cores and its standing tasks.
 pub struct Gateway {
     /// The node behind it.
     pub node: Arc<Node>,
+    standing: Vec<AbortHandle>,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.standing.iter().for_each(AbortHandle::abort);
+        self.node.tell_cores(|| Mail::Stop);
+    }
 }
 
 /// What a gateway needs from outside.
@@ -51,10 +107,12 @@ impl Gateway {
         let Needs { config, verifier, backend, bus, presence, interest } = needs;
         let node = Node::new(Parts { config, verifier, backend, bus, presence, interest }, Handle::current());
         hub::start_cores(&node)?;
-        tokio::spawn(node.clone().watch_generation());
-        tokio::spawn(node.clone().beat());
-        tokio::spawn(node.clone().sweep());
-        Ok(Self { node })
+        let standing = vec![
+            tokio::spawn(node.clone().watch_generation()).abort_handle(),
+            tokio::spawn(node.clone().beat()).abort_handle(),
+            tokio::spawn(node.clone().sweep()).abort_handle(),
+        ];
+        Ok(Self { node, standing })
     }
 
     /// The sockets' part of the gateway's routes.

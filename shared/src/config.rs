@@ -2,6 +2,10 @@
 //!
 //! Every crate has its own struct of settings and fills it through [`Env`] in its `config.rs`, before a port is bound.
 
+use crate::{
+    redis_link::{RedisConfig, RedisMode},
+    token::TokenKeys,
+};
 use std::{collections::HashMap, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 /// A setting that is missing or wrong.
@@ -108,6 +112,41 @@ impl Common {
             shutdown_deadline: env.seconds("ROOKERY_SHUTDOWN_DEADLINE_SECONDS", Duration::from_secs(30))?,
         })
     }
+}
+
+/// Reads the keys of tokens: a key set in the file that `file` names, or a secret in `ROOKERY_TOKEN_SECRET` that is
+/// for development.
+pub fn token_keys(env: &Env, file: &'static str) -> Result<TokenKeys, ConfigError> {
+    if let Some(path) = env.text(file) {
+        let wrong = |error: String| ConfigError::Invalid(file, error);
+        let json = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        return TokenKeys::from_key_set(&json).map_err(|error| wrong(error.to_string()));
+    }
+    let secret = env.secret("ROOKERY_TOKEN_SECRET")?;
+    let missing = ConfigError::Missing(file, "tokens need a key set, or ROOKERY_TOKEN_SECRET for development");
+    secret.map(|secret| TokenKeys::shared_secret(secret.as_bytes())).ok_or(missing)
+}
+
+/// Reads how Redis is reached.
+pub fn redis(env: &Env) -> Result<RedisConfig, ConfigError> {
+    let default = RedisConfig::default();
+    let urls: Vec<String> = env.list("ROOKERY_REDIS_URLS")?;
+    if urls.is_empty() {
+        return Err(ConfigError::Missing("ROOKERY_REDIS_URLS", "the nodes of a cluster meet in Redis"));
+    }
+    let mode = match env.text("ROOKERY_REDIS_MODE") {
+        None => RedisMode::Single,
+        Some(text) => text.parse().map_err(|error: crate::redis_link::BadRedisConfig| {
+            ConfigError::Invalid("ROOKERY_REDIS_MODE", error.to_string())
+        })?,
+    };
+    Ok(RedisConfig {
+        mode,
+        urls,
+        sentinel_master: env.optional("ROOKERY_REDIS_SENTINEL_MASTER")?,
+        prefix: env.get("ROOKERY_REDIS_PREFIX", default.prefix.clone())?,
+        ..default
+    })
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Core {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Takes what comes in and flushes what is due, for ever.
+    /// Takes what comes in and flushes what is due, until it is told to stop.
     pub async fn run(self: Rc<Self>) {
         spawn_local(self.clone().tick());
         spawn_local(self.clone().sweep_heads());
@@ -131,17 +131,21 @@ impl Core {
                 () = self.wake.notified() => Contents::default(),
                 () = pace => Contents::default(),
             };
-            self.take_in(contents);
+            if !self.take_in(contents) {
+                return;
+            }
             next_flush = self.flush().await;
         }
     }
 
-    fn take_in(self: &Rc<Self>, contents: Contents) {
+    /// Returns whether the core goes on.
+    fn take_in(self: &Rc<Self>, contents: Contents) -> bool {
         for mail in contents.mail {
             match mail {
                 Mail::Socket(socket) => self.open_connection(socket),
                 Mail::Lost(streams) => self.heal(streams),
                 Mail::Drain(spread) => self.drain(spread),
+                Mail::Stop => return false,
             }
         }
         if !contents.overflowed.is_empty() {
@@ -150,6 +154,7 @@ impl Core {
         for event in contents.events {
             self.event(event);
         }
+        true
     }
 
     fn open_connection(self: &Rc<Self>, socket: NewSocket) {

@@ -32,6 +32,8 @@ pub enum Mail {
     Lost(Option<Vec<StreamId>>),
     /// Tell clients to go elsewhere, spread over this many milliseconds.
     Drain(u64),
+    /// End the core: its connections go without a word.
+    Stop,
 }
 
 /// What was in the inbox.

@@ -17,7 +17,7 @@ pub mod upkeep;
 use crate::node::Node;
 use std::{io, sync::Arc, thread};
 
-/// Starts the node's cores, one thread each. They run as long as the process does.
+/// Starts the node's cores, one thread each. They run until they are told to stop.
 pub fn start_cores(node: &Arc<Node>) -> io::Result<()> {
     for (index, inbox) in node.interest.inboxes().iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

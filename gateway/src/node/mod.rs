@@ -217,6 +217,20 @@ impl Node {
         let spread = u64::try_from(self.config.drain_spread.as_millis()).unwrap_or(u64::MAX);
         self.interest.inboxes().iter().for_each(|inbox| inbox.mail(Mail::Drain(spread)));
     }
+
+    /// [`drain`](Self::drain), and waits until the clients have gone, or should have.
+    pub async fn drain_and_wait(&self) {
+        self.drain();
+        let patience = self.config.drain_spread + Duration::from_secs(5);
+        let gone = async {
+            while self.connections.load(Ordering::Relaxed) > 0 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if timeout(patience, gone).await.is_err() {
+            tracing::warn!("some clients did not go by themselves");
+        }
+    }
 }
 
 /// Brings the bus's subscriptions to what the cores follow after these changes.
