@@ -4,6 +4,7 @@ use crate::{address::Network, writer::WriterConfig};
 use rookery_shared::{
     config::{Common, ConfigError, Env},
     limits::Limit,
+    redis_link::RedisConfig,
     token::TokenKeys,
 };
 use std::{
@@ -160,6 +161,8 @@ pub struct ClusterConfig {
     pub mongodb_uri: String,
     /// `ROOKERY_MONGODB_DATABASE`: the database. Default `rookery`.
     pub mongodb_database: String,
+    /// `ROOKERY_REDIS_URLS` and its kin: how to reach Redis. Needed.
+    pub redis: RedisConfig,
     /// `ROOKERY_INTERNAL_SECRET`: what gateways show at `/internal/v1`, at least 32 bytes. Needed.
     pub internal_secret: String,
     /// `ROOKERY_TOKEN_KEYS_FILE` (a JSON Web Key Set of Ed25519 keys, for production) or `ROOKERY_TOKEN_SECRET` (at
@@ -183,6 +186,7 @@ impl ClusterConfig {
             api: ApiConfig::read(env)?,
             mongodb_uri: env.required("ROOKERY_MONGODB_URI", "the cluster's api keeps its data in MongoDB")?,
             mongodb_database: env.get("ROOKERY_MONGODB_DATABASE", "rookery".to_owned())?,
+            redis: RedisConfig::read(env)?,
             internal_secret: env
                 .secret("ROOKERY_INTERNAL_SECRET")?
                 .ok_or(ConfigError::Missing("ROOKERY_INTERNAL_SECRET", why))?,
@@ -214,6 +218,7 @@ mod tests {
     fn env(change: (&str, &str)) -> Env {
         let mut pairs = vec![
             ("ROOKERY_MONGODB_URI", "mongodb://127.0.0.1"),
+            ("ROOKERY_REDIS_URLS", "redis://127.0.0.1"),
             ("ROOKERY_INTERNAL_SECRET", SECRET),
             ("ROOKERY_TOKEN_SECRET", SECRET),
         ];
@@ -227,6 +232,7 @@ mod tests {
         assert!(ClusterConfig::read(&env(("ROOKERY_LIMIT_MESSAGES", "7"))).is_ok());
         for (name, value) in [
             ("ROOKERY_MONGODB_URI", ""),
+            ("ROOKERY_REDIS_URLS", ""),
             ("ROOKERY_INTERNAL_SECRET", ""),
             ("ROOKERY_INTERNAL_SECRET", "short"),
             ("ROOKERY_TOKEN_SECRET", ""),

@@ -13,6 +13,7 @@ mod reader;
 mod render;
 mod requests;
 mod routes;
+mod run;
 mod services;
 pub mod store;
 mod text;
@@ -20,3 +21,4 @@ pub mod writer;
 
 pub use address::Network;
 pub use app::{Api, Parts};
+pub use run::{StartError, run};

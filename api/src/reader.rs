@@ -193,7 +193,7 @@ impl Reader {
         distinct.sort_unstable();
         distinct.dedup();
         let people: HashMap<RoomId, Vec<Author>> = stream::iter(distinct)
-            .map(async |room| {
+            .map(|room| async move {
                 let people = self.0.store.members(room, None, SUMMARY_MEMBERS).await?;
                 Ok::<_, StoreError>((room, people.iter().map(|(_, user)| render::author(user)).collect()))
             })

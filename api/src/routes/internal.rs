@@ -7,7 +7,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::post,
+    routing::{MethodRouter, post},
 };
 use http::{HeaderMap, StatusCode, header};
 use rookery_shared::{
@@ -18,34 +18,21 @@ use rookery_shared::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
+use std::marker;
 
 pub(super) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/sign-in", post(async |State(api): State<Api>, body| answer(body, |it: SignIn| api.sign_in(it)).await))
-        .route("/send", post(async |State(api): State<Api>, body| answer(body, |it: Vec<Send>| api.send(it)).await))
-        .route(
-            "/heads",
-            post(async |State(api): State<Api>, body| answer(body, |it: Vec<StreamId>| api.heads(it)).await),
-        )
+        .route("/sign-in", ask(|api: Api, it: SignIn| async move { api.sign_in(it).await }))
+        .route("/send", ask(|api: Api, it: Vec<Send>| async move { api.send(it).await }))
+        .route("/heads", ask(|api: Api, it: Vec<StreamId>| async move { api.heads(it).await }))
         .route("/entries", post(entries))
-        .route(
-            "/room-access",
-            post(async |State(api): State<Api>, body| answer(body, |it: RoomAccess| api.room_access(it)).await),
-        )
-        .route(
-            "/room-users",
-            post(async |State(api): State<Api>, body| answer(body, |it: RoomAccess| api.room_users(it)).await),
-        )
+        .route("/room-access", ask(|api: Api, it: RoomAccess| async move { api.room_access(it).await }))
+        .route("/room-users", ask(|api: Api, it: RoomAccess| async move { api.room_users(it).await }))
         .route(
             "/conversation-of",
-            post(async |State(api): State<Api>, body| {
-                answer(body, |(one, other): (UserId, UserId)| api.conversation_of(one, other)).await
-            }),
+            ask(|api: Api, (one, other): (UserId, UserId)| async move { api.conversation_of(one, other).await }),
         )
-        .route(
-            "/presence-rooms",
-            post(async |State(api): State<Api>, body| answer(body, |it: Vec<UserId>| api.presence_rooms(it)).await),
-        )
+        .route("/presence-rooms", ask(|api: Api, it: Vec<UserId>| async move { api.presence_rooms(it).await }))
         .layer(middleware::from_fn_with_state(api.clone(), secret))
         .layer(middleware::from_fn(observe))
 }
@@ -70,17 +57,23 @@ fn refusal(problem: Problem) -> Response {
     (status, Json(problem)).into_response()
 }
 
-async fn answer<T: DeserializeOwned, A: Serialize>(
-    body: Bytes,
-    ask: impl AsyncFnOnce(T) -> Result<A, Problem>,
-) -> Response {
-    let Ok(request) = serde_json::from_slice(&body) else {
-        return refusal(Code::BadRequest.into());
-    };
-    match ask(request).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err(problem) => refusal(problem),
-    }
+/// A route that reads a request, asks, and writes the answer.
+fn ask<T, A, F, W>(ask: F) -> MethodRouter<Api>
+where
+    T: DeserializeOwned + marker::Send + 'static,
+    A: Serialize,
+    F: FnOnce(Api, T) -> W + Clone + marker::Send + Sync + 'static,
+    W: Future<Output = Result<A, Problem>> + marker::Send + 'static,
+{
+    post(move |State(api): State<Api>, body: Bytes| async move {
+        let Ok(request) = serde_json::from_slice(&body) else {
+            return refusal(Code::BadRequest.into());
+        };
+        match ask(api, request).await {
+            Ok(answer) => Json(answer).into_response(),
+            Err(problem) => refusal(problem),
+        }
+    })
 }
 
 /// Entries travel as they do on the bus, one behind the other.

@@ -9,7 +9,11 @@ use std::time::Duration;
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn router() -> Router<Api> {
-    Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(ready)).route("/metrics", get(metrics))
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+}
+
+async fn alive() -> &'static str {
+    "ok"
 }
 
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {

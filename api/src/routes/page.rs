@@ -20,7 +20,7 @@ pub(super) fn router() -> Router<Api> {
 }
 
 fn page(content_type: &'static str, text: &'static str) -> MethodRouter<Api> {
-    get(async move || {
+    get(move || async move {
         let headers = [
             (header::CONTENT_TYPE, content_type),
             (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -11,7 +11,6 @@ use crate::{
     text::{self, Fields},
     writer::{NewMessage, SendError, Stored},
 };
-use futures_util::future::join_all;
 use rookery_shared::{
     backend::Target,
     clock,
@@ -105,23 +104,26 @@ impl Api {
 
     /// Checks drafts, and finds the rooms of those that go to a user.
     async fn addressed(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Vec<Going> {
-        let resolved = sends.into_iter().enumerate().map(async |(index, Outgoing { sender, target, draft, trace })| {
-            let draft = check(draft).map_err(|problem| (index, problem))?;
-            let room = match target {
-                Target::Room(room) => room,
-                Target::User(user) => self.conversation_with(sender, user).await.map_err(|problem| (index, problem))?,
-            };
-            let client_id = draft.client_id.clone().unwrap_or_else(|| MessageId::new().to_string());
-            Ok(Going { index, sender, room, draft, client_id, from_seq: 0, reply_to: None, trace })
-        });
-        let mut going = Vec::new();
-        for resolved in join_all(resolved).await {
-            match resolved {
-                Ok(message) => going.push(message),
-                Err((index, problem)) => answers[index] = Some(Err(problem)),
+        let mut going = Vec::with_capacity(sends.len());
+        for (index, Outgoing { sender, target, draft, trace }) in sends.into_iter().enumerate() {
+            match self.addressed_one(sender, target, draft).await {
+                Ok((room, draft)) => {
+                    let client_id = draft.client_id.clone().unwrap_or_else(|| MessageId::new().to_string());
+                    going.push(Going { index, sender, room, draft, client_id, from_seq: 0, reply_to: None, trace });
+                }
+                Err(problem) => answers[index] = Some(Err(problem)),
             }
         }
         going
+    }
+
+    /// One after the other: most go to rooms, and those to people mostly to a conversation that is remembered.
+    async fn addressed_one(&self, sender: UserId, target: Target, draft: Draft) -> Result<(RoomId, Draft), Problem> {
+        let draft = check(draft)?;
+        match target {
+            Target::Room(room) => Ok((room, draft)),
+            Target::User(user) => Ok((self.conversation_with(sender, user).await?, draft)),
+        }
     }
 
     async fn members_only(&self, going: Vec<Going>, answers: &mut [Option<Sent>]) -> Result<Vec<Going>, Problem> {

@@ -17,7 +17,6 @@ use crate::{
     store::{SharedStore, rows::MessageRow},
 };
 use bytes::Bytes;
-use futures_util::future::join_all;
 use plan::Waiting;
 use rookery_shared::{
     bus::SharedBus,
@@ -213,13 +212,17 @@ impl Writer {
     /// Stores messages and gives one answer for each, in the order asked. Messages of one call to one room are
     /// numbered in the order given.
     pub async fn send(&self, messages: Vec<NewMessage>) -> Vec<Answer> {
+        // All are queued before the first is waited for: they go out together.
         let waiting: Vec<_> = messages.into_iter().map(|message| self.enqueue(message)).collect();
-        let answers = waiting.into_iter().map(async |answer| match answer {
-            // The shard drops an unanswered sender only when it panics: then nobody knows.
-            Ok(answer) => answer.await.unwrap_or(Err(SendError::Unknown)),
-            Err(refused) => Err(refused),
-        });
-        join_all(answers).await
+        let mut answers = Vec::with_capacity(waiting.len());
+        for answer in waiting {
+            answers.push(match answer {
+                // The shard drops a waiter unanswered only when it panics: then nobody knows.
+                Ok(answer) => answer.await.unwrap_or(Err(SendError::Unknown)),
+                Err(refused) => Err(refused),
+            });
+        }
+        answers
     }
 
     fn enqueue(&self, message: NewMessage) -> Result<oneshot::Receiver<Answer>, SendError> {
