@@ -1,2 +1,49 @@
-//! x
-fn main() {}
+//! The `rookery` program: everything in one process, nothing beside it.
+
+use anyhow::Context as _;
+use rookery_shared::{config::Env, lifecycle::stop_signal, telemetry};
+use rookery_standalone::{config::StandaloneConfig, run};
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// Keeps idle memory steady where the system's allocator lets it grow.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> anyhow::Result<()> {
+    let config = StandaloneConfig::read(&Env::process())?;
+    let telemetry = telemetry::init("rookery", &config.common)?;
+    let runtime = tokio::runtime::Runtime::new().context("the runtime could not be made")?;
+    runtime.block_on(async {
+        let listen = config.common.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; is another program there? Set ROOKERY_LISTEN"))?;
+        first_steps(listener.local_addr()?, &config);
+        let metrics = telemetry.metrics.clone();
+        run(listener, config, metrics, stop_signal()).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// What someone who has just started it wants to know.
+#[expect(clippy::print_stdout, reason = "this is what the program was started for")]
+fn first_steps(address: SocketAddr, config: &StandaloneConfig) {
+    println!(
+        "
+Rookery is ready:  http://{address}/
+
+  Open that address in two browser tabs, sign up as two people, and talk.
+  The API's routes:  http://{address}/api/v1   the sockets:  ws://{address}/ws
+
+  The same by hand:
+    curl -s http://{address}/api/v1/auth/register -H 'content-type: application/json' \\
+      -d '{{\"username\":\"ada\",\"email\":\"ada@example.org\",\"password\":\"correct horse\"}}'
+    npx wscat -c 'ws://{address}/ws?token=<the accessToken from above>'
+
+  Data lies in {data}. Ctrl-C stops.
+",
+        data = config.data.display()
+    );
+}

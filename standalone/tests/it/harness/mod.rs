@@ -1,0 +1,176 @@
+//! Installations to test: the whole cluster with real Redis and MongoDB, or the standalone program. Both end with their
+//! handle.
+
+pub(crate) mod person;
+pub(crate) mod socket;
+
+pub(crate) use person::Person;
+pub(crate) use socket::{Closed, Socket};
+
+use rookery_shared::{
+    config::Env,
+    telemetry::Metrics,
+    testing::{MongoServer, RedisServer},
+};
+use rookery_standalone::config::StandaloneConfig;
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Weak},
+};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
+
+/// The secret of test clusters.
+const SECRET: &str = "5f1d7a0c93b84e62a1c4d0e7f2b3a596";
+
+/// One MongoDB for all tests that run at the same time: each has a database of its own.
+static MONGO: Mutex<Weak<MongoServer>> = Mutex::const_new(Weak::new());
+
+/// A server that stops, in good order, with its handle.
+struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        self.task.abort();
+    }
+}
+
+/// What tests talk to.
+pub(crate) struct Installation {
+    apis: Vec<Server>,
+    gateways: Vec<Server>,
+    // Kept for as long as the installation lives.
+    _mongo: Option<Arc<MongoServer>>,
+    /// The Redis of a cluster.
+    pub(crate) redis: Option<RedisServer>,
+    _data: Option<TempDir>,
+}
+
+impl Installation {
+    /// The base address of an api.
+    pub(crate) fn api(&self, index: usize) -> String {
+        format!("http://{}", self.apis[index % self.apis.len()].address)
+    }
+
+    /// The address of a gateway's sockets.
+    pub(crate) fn gateway(&self, index: usize) -> String {
+        let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
+        format!("ws://{}/ws", servers[index % servers.len()].address)
+    }
+
+    /// Signs someone up, at the first api.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        Person::register(&self.api(0), name).await
+    }
+}
+
+/// Limits that no test hits by accident, and whatever else a test wants to be different.
+fn environment(changes: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let defaults = [
+        ("ROOKERY_LIMIT_MESSAGES", "1000000"),
+        ("ROOKERY_LIMIT_SIGN_IN", "1000000"),
+        ("ROOKERY_LIMIT_REQUESTS", "1000000"),
+        ("ROOKERY_LIMIT_COMMANDS", "1000000"),
+        ("ROOKERY_DRAIN_SECONDS", "0"),
+        ("ROOKERY_CORES", "2"),
+    ];
+    for (name, value) in defaults.iter().chain(changes) {
+        all.retain(|(other, _)| other != name);
+        all.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    all
+}
+
+/// Completes when a server is to stop.
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs a server on a free port.
+async fn serve<F: Future<Output = ()> + Send + 'static>(run: impl FnOnce(TcpListener, Stopped) -> F) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel();
+    let stopped = Box::pin(async move {
+        let _ = stopped.await;
+    });
+    Server { address, stop: Some(stop), task: tokio::spawn(run(listener, stopped)) }
+}
+
+/// A cluster: so many gateways and apis, Redis and MongoDB.
+pub(crate) async fn cluster(gateways: usize, apis: usize, changes: &[(&str, &str)]) -> Installation {
+    let redis = RedisServer::start().await;
+    let mongo = {
+        let mut shared = MONGO.lock().await;
+        match shared.upgrade() {
+            Some(mongo) => mongo,
+            None => {
+                let mongo = Arc::new(MongoServer::start().await);
+                *shared = Arc::downgrade(&mongo);
+                mongo
+            }
+        }
+    };
+    let mut pairs = environment(changes);
+    // What the test changes stays as it wants it.
+    let mut set = |name: &str, value: String| {
+        if !pairs.iter().any(|(other, _)| other == name) {
+            pairs.push((name.to_owned(), value));
+        }
+    };
+    set("ROOKERY_REDIS_URLS", redis.url());
+    set("ROOKERY_MONGODB_URI", mongo.uri());
+    set("ROOKERY_MONGODB_DATABASE", format!("it-{}", rookery_shared::ids::RoomId::new()));
+    set("ROOKERY_INTERNAL_SECRET", SECRET.to_owned());
+    set("ROOKERY_TOKEN_SECRET", SECRET.to_owned());
+    let mut installation =
+        Installation { apis: Vec::new(), gateways: Vec::new(), _mongo: Some(mongo), redis: Some(redis), _data: None };
+    for _ in 0..apis {
+        let env = Env::from_pairs(pairs.clone());
+        let config = rookery_api::config::ClusterConfig::read(&env).expect("a configuration");
+        installation.apis.push(
+            serve(|listener, stopped| async move {
+                rookery_api::run(listener, config, Metrics::detached(), stopped).await.expect("the api runs");
+            })
+            .await,
+        );
+    }
+    let urls: Vec<String> = (0..apis).map(|index| installation.api(index)).collect();
+    for index in 0..gateways {
+        let mut pairs = pairs.clone();
+        pairs.push(("ROOKERY_API_URLS".to_owned(), urls.join(",")));
+        pairs.push(("ROOKERY_NODE_NAME".to_owned(), format!("gateway-{index}")));
+        let config = rookery_gateway::config::ClusterConfig::read(&Env::from_pairs(pairs)).expect("a configuration");
+        installation.gateways.push(
+            serve(|listener, stopped| async move {
+                rookery_gateway::run(listener, config, Metrics::detached(), stopped).await.expect("the gateway runs");
+            })
+            .await,
+        );
+    }
+    installation
+}
+
+/// The standalone program, in a folder of its own.
+pub(crate) async fn standalone(changes: &[(&str, &str)]) -> Installation {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut pairs = environment(changes);
+    pairs.push(("ROOKERY_DATA".to_owned(), data.path().display().to_string()));
+    let config = StandaloneConfig::read(&Env::from_pairs(pairs)).expect("a configuration");
+    let server = serve(|listener, stopped| async move {
+        rookery_standalone::run(listener, config, Metrics::detached(), stopped).await.expect("the program runs");
+    })
+    .await;
+    Installation { apis: vec![server], gateways: Vec::new(), _mongo: None, redis: None, _data: Some(data) }
+}

@@ -1,0 +1,5 @@
+//! What people see of a whole installation: the cluster with real Redis and MongoDB, and the standalone program.
+
+mod harness;
+mod sockets;
+mod talk;
