@@ -170,16 +170,20 @@ impl Core {
         groups.values().flat_map(|group| group.chunks(STREAMS_PER_COMMAND)).map(ask).collect()
     }
 
-    /// Waits for all acknowledgements; the first error counts, after all have come.
-    pub(super) async fn acknowledged(&self, asked: Vec<Asked>) -> Result<(), BusError> {
+    /// Waits for all acknowledgements; the first error counts, after all have come. Then the sink is told which of the
+    /// streams may have missed something: those that stood before on another connection, or, if nobody waits for
+    /// these subscriptions but the sink, all that were acknowledged.
+    pub(super) async fn acknowledged(&self, asked: Vec<Asked>, tell_all: bool) -> Result<(), BusError> {
         let mut result = Ok(());
+        let mut missed = Vec::new();
         for Asked { wishes, acknowledged } in asked {
             let outcome = match acknowledged {
                 Ok((connection, receiver)) => match receiver.await {
                     Ok(Ok(())) => {
                         let mut interest = self.interest();
                         for (stream, number) in wishes {
-                            interest.acknowledged(stream, number, connection);
+                            let regained = interest.acknowledged(stream, number, connection);
+                            missed.extend((regained || tell_all).then_some(stream));
                         }
                         Ok(())
                     }
@@ -193,27 +197,27 @@ impl Core {
         if result.is_err() {
             self.refresh.notify_one();
         }
+        if let Some(sink) = self.sink.as_ref().filter(|_| !missed.is_empty()) {
+            let everything = tell_all && !self.dialect.sharded && result.is_ok();
+            sink.lost((!everything).then_some(missed));
+        }
         result
     }
 
-    /// Subscribes on a link whatever should stand there and does not, then says that it may have missed something.
+    /// Subscribes on a link whatever should stand there and does not, and says that it may have missed something.
     pub(super) async fn settle(&self, link: &Arc<Link>) -> Result<(), BusError> {
         let connection = link.outbox.connection();
         if connection == 0 {
             return Ok(());
         }
-        let (streams, asked) = {
+        let asked = {
             let routes = self.routes();
             let here = |stream| routes.of(stream).is_some_and(|other| Arc::ptr_eq(other, link));
             let interest = self.interest();
             let wishes = interest.missing(here, connection);
-            let streams: Vec<StreamId> = wishes.iter().map(|(stream, _)| *stream).collect();
-            (streams, self.ask(&routes, &interest, wishes))
+            self.ask(&routes, &interest, wishes)
         };
-        let result = self.acknowledged(asked).await;
-        if let Some(sink) = self.sink.as_ref().filter(|_| result.is_ok() && !streams.is_empty()) {
-            sink.lost(self.dialect.sharded.then_some(streams));
-        }
+        let result = self.acknowledged(asked, true).await;
         // In a cluster a refused subscription means that the slots moved again; the others stand.
         if self.dialect.sharded { Ok(()) } else { result }
     }

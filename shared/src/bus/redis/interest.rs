@@ -16,13 +16,15 @@ struct Wish {
     number: u64,
     /// The connection that acknowledged it; 0 for none.
     stands_on: u64,
+    /// It stood before, on this connection or another.
+    stood: bool,
 }
 
 impl Interest {
     /// Wants a stream; gives the number of the wish.
     pub(super) fn want(&mut self, stream: StreamId) -> u64 {
         let next = self.last + 1;
-        let wish = self.streams.entry(stream).or_insert(Wish { number: next, stands_on: 0 });
+        let wish = self.streams.entry(stream).or_insert(Wish { number: next, stands_on: 0, stood: false });
         self.last = self.last.max(wish.number);
         wish.number
     }
@@ -37,11 +39,13 @@ impl Interest {
         connection != 0 && self.streams.get(&stream).is_some_and(|wish| wish.stands_on == connection)
     }
 
-    /// A connection acknowledged a wish.
-    pub(super) fn acknowledged(&mut self, stream: StreamId, number: u64, connection: u64) {
-        if let Some(wish) = self.streams.get_mut(&stream).filter(|wish| wish.number == number) {
-            wish.stands_on = connection;
-        }
+    /// A connection acknowledged a wish. Whether it stood before on another one, so that it may have missed something.
+    pub(super) fn acknowledged(&mut self, stream: StreamId, number: u64, connection: u64) -> bool {
+        self.streams.get_mut(&stream).filter(|wish| wish.number == number).is_some_and(|wish| {
+            let regained = wish.stood && wish.stands_on != connection;
+            (wish.stands_on, wish.stood) = (connection, true);
+            regained
+        })
     }
 
     /// A connection let a stream go by itself; whether that one is wanted.
@@ -76,12 +80,24 @@ mod tests {
         assert_eq!(interest.want(stream), first);
         assert!(interest.give_up(stream));
         let second = interest.want(stream);
-        interest.acknowledged(stream, first, 7);
+        assert!(!interest.acknowledged(stream, first, 7));
         assert!(!interest.stands(stream, 7));
-        interest.acknowledged(stream, second, 7);
+        assert!(!interest.acknowledged(stream, second, 7));
         assert!(interest.stands(stream, 7));
         assert_eq!(interest.missing(|_| true, 8), [(stream, second)]);
         assert!(interest.fell(stream, 7));
         assert_eq!(interest.missing(|_| true, 7), [(stream, second)]);
+    }
+
+    #[test]
+    fn a_wish_that_stood_elsewhere_may_have_missed_something_whoever_asks_again() {
+        let stream = StreamId::Room(RoomId::new());
+        let mut interest = Interest::default();
+        let number = interest.want(stream);
+        assert!(!interest.acknowledged(stream, number, 7));
+        assert!(!interest.acknowledged(stream, number, 7));
+        assert!(interest.acknowledged(stream, number, 8));
+        interest.fell(stream, 8);
+        assert!(interest.acknowledged(stream, number, 8));
     }
 }

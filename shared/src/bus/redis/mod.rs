@@ -159,7 +159,7 @@ impl Bus for RedisBus {
                 let wishes = streams.iter().map(|stream| (*stream, interest.want(*stream))).collect();
                 self.core.ask(&routes, &interest, wishes)
             };
-            self.core.acknowledged(asked).await
+            self.core.acknowledged(asked, false).await
         })
     }
 
