@@ -6,7 +6,7 @@ use rookery_shared::{
     model::Status,
     presence::{Device, MemoryPresence, Presence as _, RedisPresence, SharedPresence},
     redis_link::RedisConfig,
-    testing::{RedisCluster, RedisServer, poll},
+    testing::{RedisCluster, RedisSentinel, RedisServer, poll},
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -223,4 +223,18 @@ async fn after_a_loss_of_redis_nodes_register_again_and_nobody_is_swept_for_a_wh
     let offline = async || (presence.seen(&[user]).await.ok()?[0].status == Status::Offline).then_some(());
     poll("the lease is over", offline).await;
     assert!(presence.sweep().await.expect("answers").is_empty());
+}
+
+#[tokio::test]
+async fn presence_follows_a_failover() {
+    let mut sentinel = RedisSentinel::start().await;
+    let config = apart(RedisConfig::sentinel(vec![sentinel.url()], sentinel.master_name()));
+    let presence = RedisPresence::new(&config).expect("is valid");
+    let (node, user) = (Incarnation::new(), UserId::new());
+    presence.beat(node).await.expect("answers");
+    assert_eq!(presence.connect(node, &[device(user)]).await.expect("answers"), [true]);
+    sentinel.kill_master();
+    poll("the new master answers", async || presence.beat(node).await.ok()).await;
+    presence.connect(node, &[device(user)]).await.expect("answers");
+    assert_eq!(presence.seen(&[user]).await.expect("answers")[0].status, Status::Online);
 }
