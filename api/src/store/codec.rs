@@ -1,5 +1,4 @@
-//! How both stores write the words of the domain: enums as small integers, numbers as the signed ones that databases
-//! have, and the folded text that a search for names compares.
+//! How both stores write the words of the domain: enums as small integers, numbers as the signed ones of databases.
 
 use super::StoreError;
 use rookery_shared::{
@@ -8,7 +7,6 @@ use rookery_shared::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashMap, hash::Hash};
-use unicode_normalization::UnicodeNormalization;
 
 /// Stored data that this build cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +83,6 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Optio
     text.map(serde_json::from_str).transpose().map_err(|_| Unreadable("JSON"))
 }
 
-/// Text as a search for names compares it: NFKC, case-folded, and NFKC again, as folding can undo it.
-pub(crate) fn fold(text: &str) -> String {
-    let folded: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
-    folded.nfkc().collect()
-}
-
 /// Puts what a store found into the order that was asked for.
 pub(crate) fn in_order<K: Eq + Hash, V: Clone>(
     asked: impl IntoIterator<Item = K>,
@@ -110,12 +102,5 @@ mod tests {
         }
         assert!(Kind::from_code(0).is_err());
         assert!(Kind::from_code(1 << 40).is_err());
-    }
-
-    #[test]
-    fn names_are_compared_without_case_and_form() {
-        assert_eq!(fold("Straße"), fold("STRASSE"));
-        assert_eq!(fold("\u{fb01}x"), "fix");
-        assert_eq!(fold("I\u{307}"), fold("\u{130}"));
     }
 }

@@ -1,3 +1,4 @@
 //! The tests of the api.
 
+mod log;
 mod store;

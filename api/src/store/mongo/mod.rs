@@ -33,7 +33,8 @@ pub struct MongoStore {
 
 impl MongoStore {
     /// Connects, and makes collections, indexes and the epoch where they are missing. `uri` is a connection string
-    /// (`mongodb://` or `mongodb+srv://`) of a replica set or of a sharded cluster's routers.
+    /// (`mongodb://` or `mongodb+srv://`) of a replica set or of a sharded cluster's routers; MongoDB 6.0 or newer, as
+    /// streams are looked up with `$documents`.
     pub async fn open(uri: &str, database: &str) -> Result<Arc<Self>, StoreError> {
         let client = connect::connect(uri).await?;
         let tables = Tables::of(client.database(database));

@@ -19,6 +19,7 @@ conformance! {
     changes_happen_in_their_order,
     one_of_two_changes_gets_a_place,
     a_change_and_a_message_never_share_a_place,
+    a_refused_write_undoes_nothing_of_its_neighbours,
 }
 
 async fn entries_and_changes_happen_together(store: Fixture) {
@@ -125,4 +126,30 @@ async fn a_change_and_a_message_never_share_a_place(store: Fixture) {
         assert!(matches!(changed, Ok(()) | Err(StoreError::Taken(Unique::LogEntry))), "{changed:?}");
     }
     assert_eq!(store.heads(&[log]).await.expect("read"), [10]);
+}
+
+async fn a_refused_write_undoes_nothing_of_its_neighbours(store: Fixture) {
+    let (place, ada) = (room("r"), UserId::new());
+    store.with_room(&place, &[ada]).await;
+    let id = place.id;
+    // All at once, so that they meet in one group: every second one is refused after it has written something.
+    let writes = (0..40).map(|number| {
+        let store = store.store.clone();
+        let (someone, taken) = (UserId::new(), number % 2 == 1);
+        async move {
+            let own = [entry(StreamId::User(someone), 1, Kind::RoomAdded)];
+            let who = if taken { ada } else { someone };
+            let ops = [
+                Op::EndSessions { user: ada, only: None, except: None, at: time(1) },
+                Op::InsertMember(member(id, who)),
+            ];
+            let outcome = store.commit(&own, &ops).await;
+            assert_eq!(matches!(outcome, Err(StoreError::Taken(Unique::Member))), taken, "{outcome:?}");
+            assert_eq!(outcome.is_ok(), !taken);
+            assert_eq!(store.heads(&[StreamId::User(someone)]).await.expect("read"), [u64::from(!taken)]);
+        }
+    });
+    futures_util::future::join_all(writes).await;
+    let found = store.rooms(&[id]).await.expect("read");
+    assert_eq!(found[0].as_ref().map(|(_, count)| *count), Some(21));
 }

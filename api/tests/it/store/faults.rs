@@ -1,7 +1,8 @@
-//! What a caller learns when the MongoDB primary is lost, and that nothing acknowledged is lost with it.
+//! What a caller learns when the MongoDB primary is lost, and that nothing acknowledged is lost with it; and which
+//! files are left alone.
 
 use super::fixture::{entry, message, messages};
-use rookery_api::store::{SharedStore, StoreError, Stretch, mongo::MongoStore};
+use rookery_api::store::{SharedStore, StoreError, Stretch, mongo::MongoStore, sqlite::SqliteStore};
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, StreamId, UserId},
@@ -54,4 +55,16 @@ async fn assert_unavailable(store: &SharedStore, room: RoomId) {
     assert!(matches!(committed, Err(StoreError::Unavailable(_))), "{committed:?}");
     assert!(matches!(heads, Err(StoreError::Unavailable(_))), "{heads:?}");
     assert!(matches!(ready, Err(StoreError::Unavailable(_))), "{ready:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    drop(SqliteStore::open(&path).await.expect("the store opens"));
+    let file = rusqlite::Connection::open(&path).expect("the file opens");
+    file.pragma_update(None, "user_version", 99).expect("written");
+    assert!(matches!(SqliteStore::open(&path).await, Err(StoreError::Failed(_))));
+    let version: u32 = file.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+    assert_eq!(version, 99);
 }

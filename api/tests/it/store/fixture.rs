@@ -50,17 +50,10 @@ pub(crate) async fn sqlite() -> Fixture {
 
 /// An empty store in a database of its own.
 pub(crate) async fn mongo() -> Fixture {
-    let server = {
-        let mut shared = SERVER.lock().await;
-        match shared.upgrade() {
-            Some(server) => server,
-            None => {
-                let server = Arc::new(MongoServer::start().await);
-                *shared = Arc::downgrade(&server);
-                server
-            }
-        }
-    };
+    let mut shared = SERVER.lock().await;
+    let server = if let Some(server) = shared.upgrade() { server } else { Arc::new(MongoServer::start().await) };
+    *shared = Arc::downgrade(&server);
+    drop(shared);
     Fixture::at(Place::Server { server, database: format!("test-{}", RoomId::new()) }).await
 }
 
@@ -80,6 +73,16 @@ impl Fixture {
         let Self { store, place } = self;
         drop(store);
         Self::at(place).await
+    }
+
+    /// The store as another api has it: with a client of its own, where it can be more than one process's.
+    pub(crate) async fn for_another_api(&self) -> SharedStore {
+        match &self.place {
+            Place::Folder(_) => self.store.clone(),
+            Place::Server { server, database } => {
+                MongoStore::open(&server.uri(), database).await.expect("the store opens")
+            }
+        }
     }
 
     /// Makes a room with these members, without entries in its log.

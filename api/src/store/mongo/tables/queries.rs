@@ -18,6 +18,20 @@ use std::collections::HashMap;
 /// Small queries of one call that are under way at the same time.
 const CONCURRENT: usize = 8;
 
+/// Client ids in one query, whose index bounds are every sender with every id: at most this number squared.
+const KEYS_AT_ONCE: usize = 16;
+
+/// Matches these client ids of these senders, and maybe those that one of them shares with another. A query for each
+/// sender would be exact and, for a batch from a room of many, hundreds of queries.
+fn any_of(room: RoomId, keys: &[(UserId, &str)]) -> Document {
+    let mut senders: Vec<Bson> = keys.iter().map(|(sender, _)| id(sender.0).into()).collect();
+    senders.dedup();
+    let client_ids: Vec<Bson> = keys.iter().map(|(_, client_id)| (*client_id).into()).collect();
+    let mut wanted = place(StreamId::Room(room));
+    wanted.extend(doc! { "u": { "$in": senders }, "c": { "$in": client_ids } });
+    wanted
+}
+
 /// Looks something up in the log for each of many streams, in one command whose answers come in the order asked.
 /// `$documents` takes its values for expressions, so that only numbers and ids may be in it, never a client's text.
 fn in_log(variables: Document, and: Vec<Bson>, plain: Document, then: Vec<Bson>, name: &str) -> Document {
@@ -96,18 +110,15 @@ impl Tables {
         &self,
         keys: &[(RoomId, UserId, String)],
     ) -> Result<Vec<Option<MessageRow>>, StoreError> {
-        let mut by_sender: HashMap<(RoomId, UserId), Vec<&str>> = HashMap::new();
+        let mut by_room: HashMap<RoomId, Vec<(UserId, &str)>> = HashMap::new();
         for (room, sender, client_id) in keys {
-            by_sender.entry((*room, *sender)).or_default().push(client_id);
+            by_room.entry(*room).or_default().push((*sender, client_id));
         }
-        let queries: Vec<_> = by_sender
-            .into_iter()
-            .map(|((room, sender), client_ids)| {
-                let mut wanted = place(StreamId::Room(room));
-                wanted.extend(doc! { "u": id(sender.0), "c": { "$in": client_ids } });
-                self.messages_where(wanted)
-            })
-            .collect();
+        let mut queries = Vec::new();
+        for (room, mut wanted) in by_room {
+            wanted.sort_unstable();
+            queries.extend(wanted.chunks(KEYS_AT_ONCE).map(|keys| self.messages_where(any_of(room, keys))));
+        }
         let found: Vec<_> = stream::iter(queries).buffer_unordered(CONCURRENT).try_collect().await?;
         let found = found.into_iter().flatten();
         let found = found.map(|message| ((message.room, message.sender, message.client_id.clone()), message)).collect();

@@ -1,15 +1,18 @@
 //! Rooms, with their counts of members. What was deleted is not there for any of these.
 
 use super::{Tables, writable};
-use crate::store::{
-    StoreError, Unique,
-    codec::{Code, Unreadable, fold, in_order},
-    mongo::{
-        error::is_taken,
-        fields::{Fields, all, compact, date, id},
-        transaction::Stop,
+use crate::{
+    store::{
+        StoreError, Unique,
+        codec::{Code, Unreadable, in_order},
+        mongo::{
+            error::is_taken,
+            fields::{Fields, all, compact, date, id},
+            transaction::Stop,
+        },
+        rows::RoomRow,
     },
-    rows::RoomRow,
+    text::fold,
 };
 use mongodb::{
     ClientSession,
@@ -126,7 +129,7 @@ impl Tables {
         if !name.is_empty() {
             wanted.insert("nameKey", doc! { "$regex": literal(&fold(name)) });
         }
-        let cursor = self.rooms.find(wanted).sort(doc! { "_id": -1 }).limit(i64::from(limit)).await?;
+        let cursor = self.rooms.find(wanted).sort(doc! { "_id": -1 }).limit(i64::from(limit.max(1))).await?;
         all(cursor, |fields| Ok(read(fields)?)).await
     }
 

@@ -1,11 +1,14 @@
 //! Rooms, with their counts of members. What was deleted is not there for any of these.
 
 use super::{all, each, first};
-use crate::store::{
-    StoreError, Unique,
-    codec::{Code, fold},
-    rows::RoomRow,
-    sqlite::{cells::Cells, error::is_taken},
+use crate::{
+    store::{
+        StoreError, Unique,
+        codec::Code,
+        rows::RoomRow,
+        sqlite::{cells::Cells, error::is_taken},
+    },
+    text::fold,
 };
 use rookery_shared::{
     ids::{RoomId, UserId},
