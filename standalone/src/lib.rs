@@ -8,7 +8,7 @@ use config::StandaloneConfig;
 use rookery_api::{Api, Parts, store::sqlite::SqliteStore};
 use rookery_gateway::{Gateway, Needs, interest};
 use rookery_shared::{
-    bus::memory::MemoryBus,
+    bus::{SharedBus, memory::MemoryBus},
     lifecycle,
     limits::memory::MemoryLimits,
     presence::memory::MemoryPresence,
@@ -32,6 +32,17 @@ pub async fn run(
     metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    run_with_bus(listener, config, metrics, shutdown, |bus| bus).await
+}
+
+/// [`run`], with something between the api and the bus: tests publish badly through it.
+pub async fn run_with_bus(
+    listener: TcpListener,
+    config: StandaloneConfig,
+    metrics: Metrics,
+    shutdown: impl Future<Output = ()>,
+    publisher: impl FnOnce(SharedBus) -> SharedBus,
+) -> anyhow::Result<()> {
     let StandaloneConfig { common, data, api, gateway } = config;
     fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
     let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
@@ -40,7 +51,7 @@ pub async fn run(
     let presence = Arc::new(MemoryPresence::new());
     let api = Api::new(Parts {
         store,
-        bus: bus.publisher(),
+        bus: publisher(bus.publisher()),
         presence: presence.clone(),
         limits: Arc::new(MemoryLimits::new()),
         issuer: tokens.issuer()?,

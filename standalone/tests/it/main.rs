@@ -1,5 +1,7 @@
 //! What people see of a whole installation: the cluster with real Redis and MongoDB, and the standalone program.
 
+mod faults;
 mod harness;
+mod lossy;
 mod sockets;
 mod talk;

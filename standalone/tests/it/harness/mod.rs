@@ -8,6 +8,7 @@ pub(crate) use person::Person;
 pub(crate) use socket::{Closed, Socket};
 
 use rookery_shared::{
+    bus::SharedBus,
     config::Env,
     telemetry::Metrics,
     testing::{MongoServer, RedisServer},
@@ -68,6 +69,11 @@ impl Installation {
     pub(crate) fn gateway(&self, index: usize) -> String {
         let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
         format!("ws://{}/ws", servers[index % servers.len()].address)
+    }
+
+    /// Ends an api at once.
+    pub(crate) fn end_api(&mut self, index: usize) {
+        drop(self.apis.remove(index));
     }
 
     /// Signs someone up, at the first api.
@@ -164,12 +170,19 @@ pub(crate) async fn cluster(gateways: usize, apis: usize, changes: &[(&str, &str
 
 /// The standalone program, in a folder of its own.
 pub(crate) async fn standalone(changes: &[(&str, &str)]) -> Installation {
+    with_bus(changes, |bus| bus).await
+}
+
+/// The standalone program with something between its api and its bus.
+pub(crate) async fn with_bus(changes: &[(&str, &str)], publisher: fn(SharedBus) -> SharedBus) -> Installation {
     let data = tempfile::tempdir().expect("a folder");
     let mut pairs = environment(changes);
     pairs.push(("ROOKERY_DATA".to_owned(), data.path().display().to_string()));
     let config = StandaloneConfig::read(&Env::from_pairs(pairs)).expect("a configuration");
     let server = serve(|listener, stopped| async move {
-        rookery_standalone::run(listener, config, Metrics::detached(), stopped).await.expect("the program runs");
+        rookery_standalone::run_with_bus(listener, config, Metrics::detached(), stopped, publisher)
+            .await
+            .expect("the program runs");
     })
     .await;
     Installation { apis: vec![server], gateways: Vec::new(), _mongo: None, redis: None, _data: Some(data) }
