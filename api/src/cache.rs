@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_value_is_believed_for_its_age_from_when_its_reading_began() {
-        let cache = Cache::new(Duration::from_secs(60), 100);
+        let cache = Cache::new(Duration::from_mins(1), 100);
         cache.put(1, "young", Instant::now());
         cache.put(2, "old", Instant::now().checked_sub(Duration::from_secs(61)).expect("the machine is up for longer"));
         assert_eq!((cache.get(&1), cache.get(&2)), (Some("young"), None));
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_stays_bounded() {
-        let cache = Cache::new(Duration::from_secs(60), 64);
+        let cache = Cache::new(Duration::from_mins(1), 64);
         for key in 0..10_000 {
             cache.put(key, (), Instant::now());
         }

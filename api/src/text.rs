@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(key("Straße"), key("STRASSE"));
         assert_eq!(key("ＡＬＩＣＥ"), key("alice"));
         assert_eq!(key("e\u{301}mile"), key("É\u{6d}ile"));
-        for fine in ["bob", "a_b.c-d", "Ольга", "日本語", "हिन्दी", "x".repeat(30).as_str()] {
+        for fine in ["bob", "a_b.c-d", "Ольга", "日本語", "नमस्कार", "x".repeat(30).as_str()] {
             assert!(username(fine.into()).is_ok(), "{fine}");
         }
         for refused in ["ab", "a b", "a@b", "a\u{200b}bc", "½cup", "\u{301}abc", "x".repeat(31).as_str(), "a/b"] {
