@@ -36,8 +36,8 @@ pub struct GatewayConfig {
     pub inbox_bytes: usize,
     /// `ROOKERY_RING_BYTES`: recent entries kept by the node, for those who come back. Default 64 MiB.
     pub ring_bytes: usize,
-    /// `ROOKERY_LANE_QUEUE`: messages that may wait on one of the 32 ways to the api. Default 10,000.
-    pub lane_queue: usize,
+    /// `ROOKERY_LANE_BYTES`: messages that may wait on one of the 32 ways to the api. Default 4 MiB.
+    pub lane_bytes: usize,
     /// `ROOKERY_SWEEP_MILLISECONDS`: the shortest time between two looks at the announced heads. Default 1,500 ms.
     pub sweep_period: Duration,
     /// `ROOKERY_DRAIN_SECONDS`: over how long a stopping node sends its clients away. Default 5 s.
@@ -68,7 +68,7 @@ impl GatewayConfig {
             slow_age: env.seconds("ROOKERY_SLOW_SECONDS", Duration::from_secs(30))?,
             inbox_bytes: env.get("ROOKERY_INBOX_BYTES", 32 * 1024 * 1024)?,
             ring_bytes: env.get("ROOKERY_RING_BYTES", 64 * 1024 * 1024)?,
-            lane_queue: env.get("ROOKERY_LANE_QUEUE", 10_000)?,
+            lane_bytes: env.get("ROOKERY_LANE_BYTES", 4 * 1024 * 1024)?,
             sweep_period: Duration::from_millis(env.get("ROOKERY_SWEEP_MILLISECONDS", 1_500)?),
             drain_spread: env.seconds("ROOKERY_DRAIN_SECONDS", Duration::from_secs(5))?,
             presence_room_size: env.get("ROOKERY_PRESENCE_MAX_ROOM", 100)?,

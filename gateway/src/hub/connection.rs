@@ -85,7 +85,7 @@ pub struct Connection {
     pub pinged: Cell<Seconds>,
     /// Commands under way.
     pub in_flight: Cell<u16>,
-    /// Tells the reader that commands have been answered; exists while it waits for that.
+    /// Tells who waits for it that a command has been answered; made when first somebody does.
     pub answered: RefCell<Option<Rc<Notify>>>,
     /// When the budget of commands is full again, in milliseconds on the core's clock (GCRA).
     pub commands_full_at: Cell<u64>,
@@ -167,11 +167,19 @@ impl Connection {
 
     /// Waits until another command may begin.
     pub async fn room(&self) {
-        while self.in_flight.get() >= MAX_IN_FLIGHT {
+        self.fewer_than(MAX_IN_FLIGHT).await;
+    }
+
+    /// Waits until every command has been answered.
+    pub async fn idle(&self) {
+        self.fewer_than(1).await;
+    }
+
+    async fn fewer_than(&self, limit: u16) {
+        while self.in_flight.get() >= limit {
             let notify = self.answered.borrow_mut().get_or_insert_default().clone();
             notify.notified().await;
         }
-        self.answered.take();
     }
 }
 
@@ -182,7 +190,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
         if let Some(notify) = &*self.0.answered.borrow() {
-            notify.notify_one();
+            notify.notify_waiters();
         }
     }
 }

@@ -23,10 +23,18 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tokio::{net::TcpStream, sync::Notify, task::spawn_local, time::sleep_until};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    task::spawn_local,
+    time::{sleep_until, timeout},
+};
 
 /// The buffer that all connections of a core read into. Larger than the longest frame, so that most arrive whole.
 const SCRATCH_BYTES: usize = 80 * 1024;
+
+/// How long a connection that is sent away may wait for the answers to its commands.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long a client may take to answer a close.
 const CLOSING_SECONDS: Seconds = 3;
@@ -69,7 +77,7 @@ pub struct State {
     /// Whom presence changes have been told to, lately.
     pub told: VecDeque<Told>,
     /// Connections that are to be closed as soon as nobody goes through the tables.
-    pub condemned: Vec<(u32, CloseReason)>,
+    pub condemned: Vec<(Rc<Connection>, CloseReason)>,
 }
 
 /// What came of a read.
@@ -320,12 +328,11 @@ impl Core {
     /// Closes who was found too slow while the tables were being gone through.
     pub fn close_condemned(self: &Rc<Self>) {
         loop {
-            let found = {
-                let mut state = self.state.borrow_mut();
-                let Some((slot, reason)) = state.condemned.pop() else { return };
-                state.connections.get(slot as usize).cloned().map(|connection| (connection, reason))
-            };
-            if let Some((connection, reason)) = found {
+            let condemned = std::mem::take(&mut self.state.borrow_mut().condemned);
+            if condemned.is_empty() {
+                return;
+            }
+            for (connection, reason) in condemned {
                 self.close(&connection, reason);
             }
         }
@@ -343,6 +350,8 @@ impl Core {
                 let data = serde_json::json!({ "code": "draining", "message": "this node stops; connect again" });
                 connection.transport.put_frame(None, "reconnect", &data, &mut frame);
                 core.write(&connection, frame);
+                // What was sent before the client knew is answered first.
+                let _ = timeout(DRAIN_PATIENCE, connection.idle()).await;
                 core.close(&connection, CloseReason::Draining);
             });
         }

@@ -97,46 +97,47 @@ impl Core {
 
     /// What an entry means beyond being told.
     fn effect(self: &Rc<Self>, state: &mut State, slot: u32, event: &Event) {
-        let header = &event.header;
-        match (header.kind, header.stream) {
+        match (event.header.kind, event.header.stream) {
             (Kind::UserLeft, StreamId::Room(_)) => {
                 // The leaver is told too; nothing after it reaches them.
                 self.flush_now(state, slot);
-                let user = UserId(header.subject);
+                let user = UserId(event.header.subject);
                 for connection in self.followers(state, slot) {
                     if connection.user() == Some(user) {
                         self.detach(state, &connection, slot);
                     }
                 }
             }
-            (Kind::RoomAdded, StreamId::User(_)) => {
-                let room = RoomId(header.subject);
-                for connection in self.followers(state, slot) {
-                    session::follow_added_room(self, &connection, room, header.ref_seq);
-                }
-            }
-            (Kind::RoomRemoved | Kind::RoomDeleted, StreamId::User(_)) => {
-                let room = StreamId::Room(RoomId(header.subject));
-                let Some(&room_slot) = state.by_id.get(&room) else { return };
-                let delivered = state.streams[room_slot as usize].feed.delivered();
-                if header.kind == Kind::RoomRemoved && delivered < header.ref_seq {
-                    // The room's own log ends their following, at its place; see that it gets there.
-                    self.reached(state, room_slot, header.ref_seq);
-                    return;
-                }
-                for connection in self.followers(state, slot) {
-                    self.detach(state, &connection, room_slot);
-                }
-            }
-            (Kind::SessionEnded, StreamId::User(_)) => {
-                // The client learns it from the entry, then from the close.
+            (_, StreamId::User(_)) => {
                 self.flush_now(state, slot);
-                let ended = SessionId(header.subject);
                 for connection in self.followers(state, slot) {
-                    let hit = connection.live().is_some_and(|live| ended == SessionId::NIL || live.session == ended);
-                    if hit {
-                        state.condemned.push((connection.slot, CloseReason::SessionEnded));
-                    }
+                    self.effect_on(state, &connection, event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What an entry of a user's stream means for one of the user's connections, which has been told.
+    fn effect_on(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, event: &Event) {
+        let header = &event.header;
+        let room = RoomId(header.subject);
+        match header.kind {
+            Kind::RoomAdded => session::follow_added_room(self, connection, room, header.ref_seq),
+            Kind::RoomRemoved | Kind::RoomDeleted => {
+                let Some(&slot) = state.by_id.get(&StreamId::Room(room)) else { return };
+                let delivered = state.streams[slot as usize].feed.delivered();
+                if header.kind == Kind::RoomRemoved && delivered < header.ref_seq {
+                    // The room's own log ends the following, at its place; see that it gets there.
+                    self.reached(state, slot, header.ref_seq);
+                } else {
+                    self.detach(state, connection, slot);
+                }
+            }
+            Kind::SessionEnded => {
+                let ended = SessionId(header.subject);
+                if connection.live().is_some_and(|live| ended == SessionId::NIL || live.session == ended) {
+                    state.condemned.push((connection.clone(), CloseReason::SessionEnded));
                 }
             }
             _ => {}
@@ -196,23 +197,24 @@ impl Core {
         }
     }
 
-    /// Writes entries of a stream to one connection, up to one that ends its membership. Returns whether there was
-    /// such a one.
-    pub fn write_entries(self: &Rc<Self>, connection: &Rc<Connection>, entries: &[Event]) -> bool {
+    /// Writes entries of a stream to one connection that catches up, with what they mean for it. Stops at one that ends
+    /// its membership of the room; returns whether there was such a one.
+    pub fn write_entries(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, entries: &[Event]) -> bool {
         let user = connection.user();
+        let left = |event: &Event| event.header.kind == Kind::UserLeft && user == Some(UserId(event.header.subject));
+        let end = entries.iter().position(left);
+        let entries = &entries[..end.map_or(entries.len(), |end| end + 1)];
         let mut frames = BytesMut::new();
-        let mut left = false;
         for event in entries {
             connection.transport.put_event(event, &mut frames);
-            left = event.header.kind == Kind::UserLeft && user == Some(UserId(event.header.subject));
-            if left {
-                break;
-            }
         }
         if !frames.is_empty() {
             self.write_bytes(connection, &frames.freeze());
         }
-        left
+        for event in entries.iter().filter(|event| matches!(event.header.stream, StreamId::User(_))) {
+            self.effect_on(state, connection, event);
+        }
+        end.is_some()
     }
 }
 
@@ -223,8 +225,10 @@ fn queue_behind(state: &mut State, slot: u32, event: &Event) {
         if let Until::Fetched { queued, bytes, .. } = &mut one.until {
             *bytes += event.data.len();
             queued.push(event.clone());
-            if *bytes > MAX_QUEUED_BYTES {
-                state.condemned.push((one.connection, CloseReason::SlowConsumer));
+            if *bytes > MAX_QUEUED_BYTES
+                && let Some(connection) = state.connections.get(one.connection as usize)
+            {
+                state.condemned.push((connection.clone(), CloseReason::SlowConsumer));
             }
         }
     }

@@ -65,7 +65,7 @@ impl Core {
             let Some(connection) = state.connections.get(*member as usize) else { continue };
             let frames = &flushing.frames[connection.transport.index()];
             if self.write_bytes(connection, frames) == Written::TooSlow {
-                state.condemned.push((*member, CloseReason::SlowConsumer));
+                state.condemned.push((connection.clone(), CloseReason::SlowConsumer));
             }
         }
         *turn -= end - flushing.next;

@@ -180,7 +180,7 @@ impl Core {
         }
         if let Some(entries) = state.rings.after(ring, at) {
             self.flush_now(state, slot);
-            if self.write_entries(connection, &entries) {
+            if self.write_entries(state, connection, &entries) {
                 connection.follows.borrow_mut().retain(|other| *other != slot);
                 self.note_if_empty(state, slot);
             } else {
@@ -228,7 +228,7 @@ impl Core {
             }
             // What queued is pending for the members too; they get it before this one is among them.
             core.flush_now(state, slot);
-            if core.write_entries(&connection, &missed) {
+            if core.write_entries(state, &connection, &missed) {
                 connection.follows.borrow_mut().retain(|other| *other != slot);
                 core.note_if_empty(state, slot);
             } else {

@@ -6,7 +6,7 @@ pub mod interest;
 pub mod presence;
 
 use crate::{config::GatewayConfig, hub::inbox::Mail};
-use batch::Batcher;
+use batch::{Batcher, bounded_by_callers};
 use futures_util::{FutureExt as _, future::BoxFuture, future::Shared};
 use interest::Interest;
 use rookery_shared::{
@@ -111,17 +111,19 @@ impl Node {
         let Parts { config, verifier, backend, bus, presence, interest } = parts;
         let incarnation = Incarnation::new();
         let (bus2, interest2) = (bus.clone(), interest.clone());
-        let changes = Batcher::new(io.clone(), 10_000, usize::MAX, move |batch| {
+        let changes = Batcher::new(io.clone(), 10_000, bounded_by_callers(), move |batch| {
             let (bus, interest) = (bus2.clone(), interest2.clone());
             async move { apply(&*bus, &interest, batch).await }
         });
         let lanes = (0..LANES).map(|_| {
             let backend = backend.clone();
-            Batcher::new(io.clone(), LARGEST_SEND, config.lane_queue, move |batch| send(backend.clone(), batch))
+            Batcher::new(io.clone(), LARGEST_SEND, (config.lane_bytes, weigh_send), move |batch| {
+                send(backend.clone(), batch)
+            })
         });
         let lanes = lanes.collect();
         let backend2 = backend.clone();
-        let heads = Batcher::new(io.clone(), 64, 100_000, move |batch| ask_heads(backend2.clone(), batch));
+        let heads = Batcher::new(io.clone(), 64, bounded_by_callers(), move |batch| ask_heads(backend2.clone(), batch));
         let devices = presence::Devices::new(&io, presence.clone(), incarnation);
         Arc::new(Self {
             config,
@@ -269,6 +271,13 @@ async fn apply(bus: &dyn rookery_shared::bus::Bus, interest: &Interest, batch: V
         }
     }
     vec![(); count]
+}
+
+/// What a send takes in memory while it waits.
+fn weigh_send(send: &Send) -> usize {
+    let draft = &send.draft;
+    let attachment = draft.attachment.as_ref().map_or(0, |a| a.url.len() + a.name.len() + a.mime.len());
+    std::mem::size_of::<Send>() + draft.content.len() + draft.client_id.as_ref().map_or(0, String::len) + attachment
 }
 
 /// One call for everything that queued on a lane.

@@ -1,7 +1,10 @@
 //! Presence as this node reports it: devices registered and taken back in batches, a heartbeat, and the sweep of
 //! what dead nodes left.
 
-use super::{Node, batch::Batcher};
+use super::{
+    Node,
+    batch::{Batcher, bounded_by_callers},
+};
 use crate::hub::inbox::Mail;
 use bytes::Bytes;
 use rookery_shared::{
@@ -40,12 +43,12 @@ impl Devices {
     /// No devices yet.
     pub fn new(io: &Handle, presence: SharedPresence, node: Incarnation) -> Self {
         let presence2 = presence.clone();
-        let connect = Batcher::new(io.clone(), LARGEST, usize::MAX, move |batch: Vec<Device>| {
+        let connect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
             let presence = presence.clone();
             // A failure is put right by the next heartbeat, which then finds this node unknown or incomplete.
             async move { presence.connect(node, &batch).await.unwrap_or_else(|_| vec![false; batch.len()]) }
         });
-        let disconnect = Batcher::new(io.clone(), LARGEST, usize::MAX, move |batch: Vec<Device>| {
+        let disconnect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
             let presence = presence2.clone();
             async move { presence.disconnect(node, &batch).await.unwrap_or_else(|_| vec![false; batch.len()]) }
         });
