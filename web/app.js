@@ -535,7 +535,7 @@ function apply(room, { seq, type, data }) {
     case "user_joined":
     case "user_left":
       putMessage(room, { seq, event: `${data.username ?? "Someone"} ${type === "user_joined" ? "joined" : "left"}` });
-      if (room === current) refreshPeople(room);
+      if (room === current) refreshPeople(room).catch(() => {});
       break;
     case "room_updated":
       rememberRoom({ ...data, id: room.id, role: data.role ?? room.summary.role }, room);
