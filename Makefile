@@ -12,7 +12,7 @@ DATA ?= .data/standalone
 help: ## list the targets
 	@echo 'Rookery: a horizontally scalable chat cluster.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## build and start everything in one process (LISTEN=127.0.0.1:8080 DATA=.data/standalone)
@@ -42,9 +42,21 @@ test-deps: ## install what the tests and the cluster need beside Rust
 fmt: ## format the code
 	@cargo fmt --all
 
+.PHONY: cluster-for-loadtest
+cluster-for-loadtest: ## the same with limits that a load test does not meet
+	@ROOKERY_LIMIT_MESSAGES=1000000 ROOKERY_LIMIT_SIGN_IN=1000000 ROOKERY_LIMIT_REQUESTS=100000000 \
+		ROOKERY_LIMIT_COMMANDS=1000000 exec scripts/cluster
+
 .PHONY: loadtest-cluster
-loadtest-cluster: ## run the load test against a running `make cluster` (ARGS='…')
+loadtest-cluster: ## load on a running `make cluster-for-loadtest`: rooms, stored messages (ARGS='rooms …')
 	@exec scripts/loadtest-cluster $(ARGS)
+
+.PHONY: loadtest-fanout loadtest-idle
+loadtest-fanout: ## one gateway alone: what a delivery costs (ARGS='…')
+loadtest-idle: ## one gateway alone: what a silent connection takes (ARGS='…')
+loadtest-fanout loadtest-idle:
+	@scripts/install-test-deps
+	@exec cargo run --release --locked -p rookery-loadtest --bin rookery-loadtest -- $(@:loadtest-%=%) $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built; data stays
