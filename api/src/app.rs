@@ -1,7 +1,7 @@
 //! The api itself: everything that its routes and its gateways ask for, behind one handle.
 
 use crate::{
-    cache::Cache, config::ApiConfig, password::Passwords, problem, publisher::Publisher, reader::Reader,
+    cache::Cache, config::ApiConfig, measured, password::Passwords, problem, publisher::Publisher, reader::Reader,
     requests::RequestLimiter, store::SharedStore, writer::Writer,
 };
 use rookery_shared::{
@@ -81,6 +81,7 @@ impl Api {
     /// Makes an api of its parts, and starts its writer on the current runtime.
     pub fn new(parts: Parts) -> Self {
         let Parts { store, bus, presence, limits, issuer, verifier, metrics, internal_secret, config } = parts;
+        measured::describe();
         let reader = Reader::new(store);
         let publisher = Publisher::new(bus);
         let writer = Writer::with_reader(reader.clone(), publisher.clone(), config.writer.clone());

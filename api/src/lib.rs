@@ -5,6 +5,7 @@ mod app;
 mod cache;
 pub mod config;
 mod http;
+mod measured;
 mod paging;
 mod password;
 mod problem;

@@ -1,6 +1,11 @@
 //! The limit on REST requests: per user, and per address without a token; of this process, as it only protects it.
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DefaultKeyedStateStore,
+};
 use rookery_shared::ids::UserId;
 use std::{
     net::IpAddr,
@@ -24,13 +29,15 @@ pub(crate) enum Caller {
 pub(crate) struct Allowance {
     /// Requests that may come at once after a quiet minute.
     pub(crate) limit: u32,
+    /// Of these, how many more would pass now.
+    pub(crate) remaining: u32,
     /// When the next one passes, if this one did not.
     pub(crate) retry_after: Option<Duration>,
 }
 
 /// A bucket for each caller that refills evenly over a minute.
 pub(crate) struct RequestLimiter {
-    limiter: DefaultKeyedRateLimiter<Caller>,
+    limiter: RateLimiter<Caller, DefaultKeyedStateStore<Caller>, DefaultClock, StateInformationMiddleware>,
     limit: u32,
     seen: AtomicU32,
 }
@@ -38,7 +45,8 @@ pub(crate) struct RequestLimiter {
 impl RequestLimiter {
     pub(crate) fn new(per_minute: u32) -> Self {
         let limit = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-        Self { limiter: RateLimiter::keyed(Quota::per_minute(limit)), limit: limit.get(), seen: AtomicU32::new(0) }
+        let limiter = RateLimiter::keyed(Quota::per_minute(limit)).with_middleware();
+        Self { limiter, limit: limit.get(), seen: AtomicU32::new(0) }
     }
 
     /// Counts a request.
@@ -46,11 +54,11 @@ impl RequestLimiter {
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.limiter.retain_recent();
         }
-        let retry_after = match self.limiter.check_key(&caller) {
-            Ok(()) => None,
-            Err(not_until) => Some(not_until.wait_time_from(DefaultClock::default().now())),
+        let (remaining, retry_after) = match self.limiter.check_key(&caller) {
+            Ok(state) => (state.remaining_burst_capacity(), None),
+            Err(not_until) => (0, Some(not_until.wait_time_from(DefaultClock::default().now()))),
         };
-        Allowance { limit: self.limit, retry_after }
+        Allowance { limit: self.limit, remaining, retry_after }
     }
 }
 

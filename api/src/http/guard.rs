@@ -29,7 +29,7 @@ pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Ne
         }
     };
     request.extensions_mut().insert(shown);
-    let Allowance { limit, retry_after } = api.requests.check(caller);
+    let Allowance { limit, remaining, retry_after } = api.requests.check(caller);
     let mut response = match retry_after {
         Some(wait) => {
             counter!("rookery_api_limited_requests_total").increment(1);
@@ -39,6 +39,7 @@ pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Ne
         None => next.run(request).await,
     };
     response.headers_mut().insert("ratelimit-limit", HeaderValue::from(limit));
+    response.headers_mut().insert("ratelimit-remaining", HeaderValue::from(remaining));
     response
 }
 

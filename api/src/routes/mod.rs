@@ -66,7 +66,8 @@ impl Api {
     /// Answers browsers of the configured origins, and of no others.
     fn cors(&self) -> CorsLayer {
         let origins = self.config.http.allowed_origins.iter().filter_map(|origin| origin.parse::<HeaderValue>().ok());
-        let exposed = [header::RETRY_AFTER, header::LOCATION, HeaderName::from_static("ratelimit-limit")];
+        let ratelimit = ["ratelimit-limit", "ratelimit-remaining"].map(HeaderName::from_static);
+        let exposed: Vec<_> = [header::RETRY_AFTER, header::LOCATION].into_iter().chain(ratelimit).collect();
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

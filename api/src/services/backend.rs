@@ -27,17 +27,16 @@ impl Backend for Api {
             let store = self.reader.store();
             let user = request.user_id;
             // Read anew, not remembered: whoever signs in after a session ended must not get in.
-            let session = store.session(request.session_id).await.map_err(problem::store)?;
-            if !session.is_some_and(|session| is_alive(&session, user)) {
-                return Err(Code::Unauthorized.into());
-            }
-            let rows = store.users(&[user]).await.map_err(problem::store)?;
+            let (users, streams) = ([user], [StreamId::User(user)]);
+            let (session, rows, heads) =
+                tokio::try_join!(store.session(request.session_id), store.users(&users), store.heads(&streams))
+                    .map_err(problem::store)?;
             let row = rows.into_iter().next().flatten().filter(|user| user.deleted_at.is_none());
-            let row = row.ok_or(Code::Unauthorized)?;
+            let alive = session.is_some_and(|session| is_alive(&session, user));
+            let row = row.filter(|_| alive).ok_or(Code::Unauthorized)?;
             let store_epoch = self.epoch().await?.to_string();
-            // The head of the user's stream is read before the rooms: a room that is added in between is in both, which
+            // The head of the user's stream was read before the rooms: a room that is added in between is in both, which
             // is harmless. The other way round it could be in neither.
-            let heads = store.heads(&[StreamId::User(user)]).await.map_err(problem::store)?;
             let rooms = store.rooms_of(user, request.max_rooms).await.map_err(problem::store)?;
             let followed = rooms.iter().map(|of| Followed {
                 room_id: of.room.id,

@@ -39,12 +39,6 @@ impl Api {
         let mut rows: Vec<MessageRow> = entries.into_iter().filter_map(|entry| entry.message).collect();
         rows.retain(|row| row.seq >= from);
         let more = rows.len() > limit as usize;
-        let (newer, older) = match stretch {
-            // Whoever asks for what came before a place knows that there is something at or after it.
-            Stretch::Before(_) => (true, more),
-            Stretch::After(_) => (more, after > Some(0) && from <= after.unwrap_or(0)),
-            Stretch::Newest => (false, more),
-        };
         if more {
             match stretch {
                 Stretch::After(_) => rows.truncate(limit as usize),
@@ -52,12 +46,25 @@ impl Api {
             }
         }
         let (first, last) = (rows.first().map(|row| row.seq), rows.last().map(|row| row.seq));
+        // One side is known from what was read; on the other it takes a look.
+        let (newer, older) = match (stretch, first, last) {
+            (Stretch::Before(_), _, Some(last)) => (self.has_message(room, Stretch::After(last), from).await?, more),
+            (Stretch::After(_), Some(first), _) => (more, self.has_message(room, Stretch::Before(first), from).await?),
+            _ => (false, more),
+        };
         let items = self.messages(rows).await?;
         Ok(Page {
             items,
             next: last.filter(|_| newer).map(|seq| seq.to_string()),
             prev: first.filter(|_| older).map(|seq| seq.to_string()),
         })
+    }
+
+    /// Whether there is a message in this direction that someone may see from a place on.
+    async fn has_message(&self, room: RoomId, stretch: Stretch, from: u64) -> Result<bool, Problem> {
+        let found =
+            self.reader.store().entries(StreamId::Room(room), stretch, 1, true).await.map_err(problem::store)?;
+        Ok(found.iter().any(|entry| entry.seq >= from))
     }
 
     async fn messages(&self, rows: Vec<MessageRow>) -> Result<Vec<Message>, Problem> {

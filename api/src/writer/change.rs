@@ -60,6 +60,8 @@ impl Writer {
     /// Commits a change to `streams`, the first of which is its home. `decide` gets their heads first, then reads the
     /// state that it decides on: whatever changes in between takes a place that the decision wants, so it runs again
     /// and sees it. The log thus makes decisions one after the other, across all apis.
+    ///
+    /// `decide` only reads: it runs inside a shard, and would wait for itself if it asked the writer for something.
     pub async fn change<T, D, F>(&self, streams: Vec<StreamId>, mut decide: D) -> Result<T, Problem>
     where
         T: Send + 'static,
