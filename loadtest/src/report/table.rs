@@ -1,6 +1,6 @@
 //! A report for people.
 
-use super::Report;
+use super::{Amount, Report};
 use std::fmt::Write as _;
 
 /// The report as text, columns aligned.
@@ -11,9 +11,10 @@ pub(super) fn of(report: &Report) -> String {
     }
     out.push('\n');
     for figure in &report.figures {
-        line(&mut out, format_args!("  {:<34} {:>16} {}", figure.name, number(figure.value), figure.unit));
+        line(&mut out, format_args!("  {:<34} {:>16} {}", figure.name, amount(figure.value), figure.unit));
     }
     if !report.latencies.is_empty() {
+        out.push('\n');
         let head = ["milliseconds", "p50", "p90", "p99", "max", "count"];
         line(&mut out, row(head[0], &head[1..].iter().map(ToString::to_string).collect::<Vec<_>>()));
     }
@@ -24,6 +25,7 @@ pub(super) fn of(report: &Report) -> String {
         line(&mut out, row(latency.name, &cells));
     }
     if !report.processes.is_empty() {
+        out.push('\n');
         let head = ["process", "CPU s", "cores", "CPU s/million", "RSS MiB"];
         line(&mut out, row(head[0], &head[1..].iter().map(ToString::to_string).collect::<Vec<_>>()));
     }
@@ -52,7 +54,7 @@ fn line(out: &mut String, text: impl std::fmt::Display) {
     let _ = writeln!(out, "{}", text.to_string().trim_end());
 }
 
-/// A name and columns. The line before a head is left free by the head's own name.
+/// A name and columns.
 fn row(name: &str, cells: &[String]) -> String {
     let mut out = format!("  {name:<20}");
     for cell in cells {
@@ -60,6 +62,13 @@ fn row(name: &str, cells: &[String]) -> String {
         let _ = write!(out, " {cell:>14}");
     }
     out
+}
+
+fn amount(amount: Amount) -> String {
+    match amount {
+        Amount::Count(count) => number(super::float(count)),
+        Amount::Measure(value) => number(value),
+    }
 }
 
 /// A number with commas between thousands; decimals only where they say something.

@@ -76,7 +76,7 @@ pub(crate) async fn run(options: Options) -> Result<Report> {
     let open = float(connections.len() as u64 - casualties.count());
     let each = |before: u64, after: u64| ratio(float(after) - float(before), open);
     report.measure("RSS of a connection", each(before.resident, after.resident), "bytes");
-    report.measure("without files of programs", each(before.anonymous, after.anonymous), "bytes");
+    report.measure("heap and stacks alone", each(before.anonymous, after.anonymous), "bytes");
     report.processes(usages);
     Ok(report)
 }

@@ -150,11 +150,11 @@ impl Stretch {
 /// Whether everything came, once and in order.
 fn account(load: &Load, casualties: &Casualties, drained: bool, report: &mut Report) {
     let (seen, expected) = (load.seen(), load.expected());
-    report.count("expected, in all", expected);
-    report.count("delivered, in all", seen.deliveries);
+    report.count("expected in all", expected);
+    report.count("delivered in all", seen.deliveries);
     report.must_be_zero("lost", expected.saturating_sub(seen.deliveries - seen.surplus));
     report.must_be_zero("delivered beyond", seen.surplus);
-    report.must_be_zero("out of order (sampled)", seen.disorder);
+    report.must_be_zero("out of order in samples", seen.disorder);
     report.must_be_zero("not offered in time", seen.skipped);
     report.must_be_zero("connections that ended", casualties.count());
     if !drained {

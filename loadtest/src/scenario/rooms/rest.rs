@@ -84,8 +84,8 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
         bail!(
-            "the cluster's limits are in the way. Start it with higher ones: ROOKERY_LIMIT_SIGN_IN=1000000 \
-             ROOKERY_LIMIT_REQUESTS=1000000 ROOKERY_LIMIT_MESSAGES=1000000 make cluster"
+            "the cluster's limits are in the way; `make cluster-for-loadtest` starts one with higher limits \
+             (ROOKERY_LIMIT_SIGN_IN, ROOKERY_LIMIT_REQUESTS, ROOKERY_LIMIT_MESSAGES)"
         );
     }
     match problem(response).await {
