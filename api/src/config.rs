@@ -2,7 +2,7 @@
 
 use crate::{address::Network, writer::WriterConfig};
 use rookery_shared::{
-    config::{Common, ConfigError, Env},
+    config::{Common, ConfigError, Env, token_keys},
     limits::Limit,
     redis_link::RedisConfig,
     token::TokenKeys,
@@ -31,13 +31,13 @@ pub struct ApiConfig {
 /// In which rooms presence is told.
 #[derive(Clone, Copy, Debug)]
 pub struct PresenceConfig {
-    /// `ROOKERY_PRESENCE_MAX_ROOM`: members of the largest such room. Default 500.
+    /// `ROOKERY_PRESENCE_MAX_ROOM`: members of the largest such room. Default 100.
     pub max_room: u64,
 }
 
 impl Default for PresenceConfig {
     fn default() -> Self {
-        Self { max_room: 500 }
+        Self { max_room: 100 }
     }
 }
 
@@ -190,23 +190,9 @@ impl ClusterConfig {
             internal_secret: env
                 .secret("ROOKERY_INTERNAL_SECRET")?
                 .ok_or(ConfigError::Missing("ROOKERY_INTERNAL_SECRET", why))?,
-            tokens: token_keys(env)?,
+            tokens: token_keys(env, "ROOKERY_TOKEN_KEYS_FILE")?,
         })
     }
-}
-
-fn token_keys(env: &Env) -> Result<TokenKeys, ConfigError> {
-    const FILE: &str = "ROOKERY_TOKEN_KEYS_FILE";
-    if let Some(path) = env.text(FILE) {
-        let wrong = |error: String| ConfigError::Invalid(FILE, error);
-        let json = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        return TokenKeys::from_key_set(&json).map_err(|error| wrong(error.to_string()));
-    }
-    let secret = env.secret("ROOKERY_TOKEN_SECRET")?;
-    let why = "tokens need keys: a key set in ROOKERY_TOKEN_KEYS_FILE, or this secret for development";
-    secret
-        .map(|secret| TokenKeys::shared_secret(secret.as_bytes()))
-        .ok_or(ConfigError::Missing("ROOKERY_TOKEN_SECRET", why))
 }
 
 #[cfg(test)]

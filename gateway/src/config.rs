@@ -1,7 +1,7 @@
 //! Settings of a gateway, read from the environment here and nowhere else.
 
 use rookery_shared::{
-    config::{Common, ConfigError, Env, redis, token_keys},
+    config::{Common, ConfigError, Env, token_keys},
     redis_link::RedisConfig,
     token::TokenKeys,
 };
@@ -109,7 +109,7 @@ impl ClusterConfig {
             internal_secret: env
                 .secret("ROOKERY_INTERNAL_SECRET")?
                 .ok_or(ConfigError::Missing("ROOKERY_INTERNAL_SECRET", why))?,
-            redis: redis(env)?,
+            redis: RedisConfig::read(env)?,
             tokens: token_keys(env, "ROOKERY_TOKEN_PUBLIC_KEYS_FILE")?,
         })
     }

@@ -25,15 +25,21 @@ use rookery_shared::{
     telemetry::Metrics,
     token::{Claims, TokenError},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The node that answers an upgrade.
 const NODE_HEADER: HeaderName = HeaderName::from_static("rookery-node");
+
+/// How long a probe may take to come back.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// `/ws`.
 pub fn router(node: Arc<Node>) -> Router {
@@ -50,14 +56,15 @@ pub fn operations(node: Arc<Node>, metrics: Metrics) -> Router {
         .with_state(node)
 }
 
-/// Ready means: not draining, the bus answers, and so does presence's store.
+/// Ready means: not draining, and an event that goes out over the bus comes back.
 async fn ready(State(node): State<Arc<Node>>) -> Response {
     if node.draining.load(Ordering::SeqCst) {
         return problem(&Problem::new(Code::Unavailable, "this node stops"));
     }
-    match node.bus.generation().await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => problem(&Problem::new(Code::Unavailable, error.to_string())),
+    if node.interest.probe(&*node.bus, PROBE_PATIENCE).await {
+        "ready\n".into_response()
+    } else {
+        problem(&Problem::new(Code::Unavailable, "an event that this node publishes does not come back"))
     }
 }
 

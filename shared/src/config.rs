@@ -2,10 +2,7 @@
 //!
 //! Every crate has its own struct of settings and fills it through [`Env`] in its `config.rs`, before a port is bound.
 
-use crate::{
-    redis_link::{RedisConfig, RedisMode},
-    token::TokenKeys,
-};
+use crate::token::TokenKeys;
 use std::{collections::HashMap, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 /// A setting that is missing or wrong.
@@ -125,28 +122,6 @@ pub fn token_keys(env: &Env, file: &'static str) -> Result<TokenKeys, ConfigErro
     let secret = env.secret("ROOKERY_TOKEN_SECRET")?;
     let missing = ConfigError::Missing(file, "tokens need a key set, or ROOKERY_TOKEN_SECRET for development");
     secret.map(|secret| TokenKeys::shared_secret(secret.as_bytes())).ok_or(missing)
-}
-
-/// Reads how Redis is reached.
-pub fn redis(env: &Env) -> Result<RedisConfig, ConfigError> {
-    let default = RedisConfig::default();
-    let urls: Vec<String> = env.list("ROOKERY_REDIS_URLS")?;
-    if urls.is_empty() {
-        return Err(ConfigError::Missing("ROOKERY_REDIS_URLS", "the nodes of a cluster meet in Redis"));
-    }
-    let mode = match env.text("ROOKERY_REDIS_MODE") {
-        None => RedisMode::Single,
-        Some(text) => text.parse().map_err(|error: crate::redis_link::BadRedisConfig| {
-            ConfigError::Invalid("ROOKERY_REDIS_MODE", error.to_string())
-        })?,
-    };
-    Ok(RedisConfig {
-        mode,
-        urls,
-        sentinel_master: env.optional("ROOKERY_REDIS_SENTINEL_MASTER")?,
-        prefix: env.get("ROOKERY_REDIS_PREFIX", default.prefix.clone())?,
-        ..default
-    })
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ use tokio::{
 /// The buffer that all connections of a core read into. Larger than the longest frame, so that most arrive whole.
 const SCRATCH_BYTES: usize = 80 * 1024;
 
+/// Over how long clients that are sent away at the same moment come again, in milliseconds.
+const RECONNECT_SPREAD_MILLIS: u64 = 1_000;
+
 /// How long a connection that is sent away may wait for the answers to its commands.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -347,7 +350,11 @@ impl Core {
             spawn_local(async move {
                 tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % spread.max(1))).await;
                 let mut frame = BytesMut::new();
-                let data = serde_json::json!({ "code": "draining", "message": "this node stops; connect again" });
+                let data = serde_json::json!({
+                    "code": "draining",
+                    "message": "this node stops; connect again",
+                    "retryAfterMs": rand::random::<u64>() % RECONNECT_SPREAD_MILLIS,
+                });
                 connection.transport.put_frame(None, "reconnect", &data, &mut frame);
                 core.write(&connection, frame);
                 // What was sent before the client knew is answered first.

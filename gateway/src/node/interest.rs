@@ -1,13 +1,19 @@
 //! Which cores of this node follow which streams: the node subscribes with the first and leaves with the last.
 
 use crate::hub::inbox::{Inbox, Mail};
+use bytes::Bytes;
 use rookery_shared::{
-    bus::BusSink,
-    envelope::Event,
-    ids::{StreamId, fnv1a},
+    bus::{Bus, BusSink},
+    clock::micros,
+    envelope::{Event, Header, Kind},
+    ids::{StreamId, UserId, fnv1a},
 };
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time::timeout};
 
 /// Parts of the table, each with a lock of its own, so that the bus's reader and sign-ins do not meet.
 const SHARDS: usize = 64;
@@ -22,13 +28,33 @@ pub const MAX_CORES: usize = Cores::BITS as usize;
 pub struct Interest {
     shards: Vec<Mutex<FxHashMap<StreamId, Cores>>>,
     inboxes: Vec<Arc<Inbox>>,
+    /// The node's own stream, on which nothing happens but probes.
+    probe: StreamId,
+    /// The number of the last probe that came back.
+    echoed: watch::Sender<u64>,
 }
 
 impl Interest {
     /// A table in which nobody follows anything.
     pub fn new(inboxes: Vec<Arc<Inbox>>) -> Arc<Self> {
         debug_assert!(inboxes.len() <= MAX_CORES);
-        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), inboxes })
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let probe = StreamId::User(UserId::new());
+        Arc::new(Self { shards, inboxes, probe, echoed: watch::Sender::new(0) })
+    }
+
+    /// Whether an event that this node publishes comes back to it, within a time.
+    pub async fn probe(&self, bus: &dyn Bus, patience: Duration) -> bool {
+        let number = micros();
+        let header = Header { ref_seq: number, ..Header::new(Kind::UserTyping, self.probe, 0) };
+        let mut echoed = self.echoed.subscribe();
+        let comes_back = async {
+            bus.subscribe(&[self.probe]).await.is_ok() && {
+                bus.publish(vec![Event { header, data: Bytes::new() }]);
+                echoed.wait_for(|seen| *seen >= number).await.is_ok()
+            }
+        };
+        timeout(patience, comes_back).await.unwrap_or(false)
     }
 
     /// The inboxes, one a core.
@@ -72,6 +98,10 @@ impl Interest {
 
 impl BusSink for Interest {
     fn event(&self, event: Event) {
+        if event.header.stream == self.probe {
+            self.echoed.send_replace(event.header.ref_seq);
+            return;
+        }
         let mut cores = self.shard(event.header.stream).get(&event.header.stream).copied().unwrap_or(0);
         while cores != 0 {
             let core = cores.trailing_zeros() as usize;

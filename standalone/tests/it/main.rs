@@ -3,5 +3,6 @@
 mod faults;
 mod harness;
 mod lossy;
+mod settings;
 mod sockets;
 mod talk;

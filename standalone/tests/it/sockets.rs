@@ -79,7 +79,7 @@ async fn a_wrong_an_expired_and_a_foreign_token_are_refused() {
         issuer.issue(&claims).expect("a token")
     };
     let user: UserId = ada.id.parse().expect("an id");
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let cases = [
         ("nonsense".to_owned(), 4001, "unauthorized"),
         (issue(&random_secret(), hour, user), 4001, "unauthorized"),

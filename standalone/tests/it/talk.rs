@@ -26,7 +26,7 @@ async fn talk(installation: &Installation, person: &Person, mut socket: Socket, 
                 // What went by socket before is answered first: order between the two ways is the sender's to keep.
                 while answered < sent {
                     let frame = socket.next().await.expect("open");
-                    sort(frame, room, &mut answered, &mut heard);
+                    sort(&frame, room, &mut answered, &mut heard);
                 }
                 let api = installation.api(sent / REST_EVERY);
                 let body = json!({ "content": content, "clientId": client_id });
@@ -42,13 +42,13 @@ async fn talk(installation: &Installation, person: &Person, mut socket: Socket, 
             continue;
         }
         let frame = socket.next().await.expect("open");
-        sort(frame, room, &mut answered, &mut heard);
+        sort(&frame, room, &mut answered, &mut heard);
     }
     heard
 }
 
 /// An answer, or an entry of the room's log; anything else of a room is a defect.
-fn sort(frame: Value, room: &str, answered: &mut usize, heard: &mut Vec<Value>) {
+fn sort(frame: &Value, room: &str, answered: &mut usize, heard: &mut Vec<Value>) {
     match frame["type"].as_str().expect("a type") {
         "message_sent" => *answered += 1,
         "new_message" => {
@@ -67,10 +67,10 @@ async fn a_thousand_messages_each_way(installation: Installation) {
     let room = ada.make_room("private", &[&bob]).await;
     let here = ada.socket(&installation.gateway(0)).await;
     let there = bob.socket(&installation.gateway(1)).await;
-    let (heard_here, heard_there) =
+    let (by_ada, by_bob) =
         tokio::join!(talk(&installation, &ada, here, &room), talk(&installation, &bob, there, &room));
     let history = history(&ada, &room).await;
-    for heard in [&heard_here, &heard_there, &history] {
+    for heard in [&by_ada, &by_bob, &history] {
         let seqs: Vec<u64> = heard.iter().map(|message| message["seq"].as_u64().expect("a seq")).collect();
         assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "in order, without holes");
         let ids: HashSet<&str> = heard.iter().map(|message| message["clientId"].as_str().expect("text")).collect();
@@ -82,8 +82,8 @@ async fn a_thousand_messages_each_way(installation: Installation) {
             assert_eq!(order, expected, "in the order in which {} sent them", person.username);
         }
     }
-    assert_eq!(heard_here, heard_there);
-    assert_eq!(heard_here, history);
+    assert_eq!(by_ada, by_bob);
+    assert_eq!(by_ada, history);
 }
 
 /// All messages of a room, page by page.
@@ -94,7 +94,7 @@ async fn history(person: &Person, room: &str) -> Vec<Value> {
         let page = person.get(&format!("/rooms/{room}/messages?after={after}&limit=200")).await;
         all.extend(page["items"].as_array().expect("items").iter().cloned());
         match page["next"].as_str() {
-            Some(next) => after = next.to_owned(),
+            Some(next) => next.clone_into(&mut after),
             None => return all,
         }
     }
@@ -124,10 +124,11 @@ async fn the_same_client_id_five_times(installation: Installation) {
     };
     let over_socket =
         socket.command("send_message", json!({ "roomId": room, "content": "once", "clientId": "the-same" }));
-    let (a, b, c, d, e) = tokio::join!(post(&first), post(&second), post(&first), post(&second), over_socket);
-    let id = e["data"]["messageId"].clone();
-    assert!(id.is_string(), "{e}");
-    for (status, answer) in [a, b, c, d] {
+    let by_rest = futures_util::future::join_all([&first, &second, &first, &second].map(|api| post(api)));
+    let (by_rest, by_socket) = tokio::join!(by_rest, over_socket);
+    let id = by_socket["data"]["messageId"].clone();
+    assert!(id.is_string(), "{by_socket}");
+    for (status, answer) in by_rest {
         assert_eq!(status, StatusCode::CREATED, "{answer}");
         assert_eq!(answer["id"], id);
     }

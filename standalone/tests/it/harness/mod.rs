@@ -119,13 +119,12 @@ pub(crate) async fn cluster(gateways: usize, apis: usize, changes: &[(&str, &str
     let redis = RedisServer::start().await;
     let mongo = {
         let mut shared = MONGO.lock().await;
-        match shared.upgrade() {
-            Some(mongo) => mongo,
-            None => {
-                let mongo = Arc::new(MongoServer::start().await);
-                *shared = Arc::downgrade(&mongo);
-                mongo
-            }
+        if let Some(mongo) = shared.upgrade() {
+            mongo
+        } else {
+            let mongo = Arc::new(MongoServer::start().await);
+            *shared = Arc::downgrade(&mongo);
+            mongo
         }
     };
     let mut pairs = environment(changes);
