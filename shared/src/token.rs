@@ -255,7 +255,7 @@ impl TokenVerifier {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn claims() -> Claims {
         Claims::new(UserId::new(), SessionId::new(), MINUTE)
