@@ -22,62 +22,69 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 use tokio::net::TcpListener;
 
-/// Serves on a bound listener until `shutdown` completes: pages, REST and sockets on one port.
-pub async fn run(
-    listener: TcpListener,
-    config: StandaloneConfig,
-    metrics: Metrics,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    run_with_bus(listener, config, metrics, shutdown, |bus| bus).await
+/// The standalone program, ready to be served.
+pub struct Standalone {
+    app: Router,
+    gateway: Gateway,
+    deadline: Duration,
 }
 
-/// [`run`], with something between the api and the bus: tests publish badly through it.
-pub async fn run_with_bus(
-    listener: TcpListener,
-    config: StandaloneConfig,
-    metrics: Metrics,
-    shutdown: impl Future<Output = ()>,
-    publisher: impl FnOnce(SharedBus) -> SharedBus,
-) -> anyhow::Result<()> {
-    let StandaloneConfig { common, data, api, gateway } = config;
-    fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
-    let store = SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")?;
-    let bus = MemoryBus::new();
-    let presence = Arc::new(MemoryPresence::new());
-    let api = Api::new(Parts {
-        store,
-        bus: publisher(bus.publisher()),
-        presence: presence.clone(),
-        limits: Arc::new(MemoryLimits::new()),
-        issuer: tokens.issuer()?,
-        verifier: tokens.verifier(),
-        metrics,
-        internal_secret: None,
-        config: api,
-    });
-    let interest = interest(&gateway);
-    let gateway = Gateway::start(Needs {
-        config: gateway,
-        verifier: tokens.verifier(),
-        backend: Arc::new(api.clone()),
-        bus: bus.node(interest.clone()),
-        presence,
-        interest,
-    })?;
-    let app: Router = api.router().merge(gateway.sockets());
-    let node = gateway.node.clone();
-    let drained = async move {
-        shutdown.await;
-        node.drain_and_wait().await;
-    };
-    lifecycle::serve(listener, app, drained, common.shutdown_deadline).await;
-    gateway.node.retire().await;
-    Ok(())
+impl Standalone {
+    /// Opens what is kept in the data folder, and starts both services.
+    pub async fn start(config: StandaloneConfig, metrics: Metrics) -> anyhow::Result<Self> {
+        Self::with_publisher(config, metrics, |bus| bus).await
+    }
+
+    /// [`start`](Self::start), with something between the api and the bus: tests publish badly through it.
+    pub async fn with_publisher(
+        config: StandaloneConfig,
+        metrics: Metrics,
+        publisher: impl FnOnce(SharedBus) -> SharedBus,
+    ) -> anyhow::Result<Self> {
+        let StandaloneConfig { common, data, api, gateway } = config;
+        fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+        let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
+        let store = SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")?;
+        let bus = MemoryBus::new();
+        let presence = Arc::new(MemoryPresence::new());
+        let api = Api::new(Parts {
+            store,
+            bus: publisher(bus.publisher()),
+            presence: presence.clone(),
+            limits: Arc::new(MemoryLimits::new()),
+            issuer: tokens.issuer()?,
+            verifier: tokens.verifier(),
+            metrics,
+            internal_secret: None,
+            config: api,
+        });
+        let interest = interest(&gateway);
+        let gateway = Gateway::start(Needs {
+            config: gateway,
+            verifier: tokens.verifier(),
+            backend: Arc::new(api.clone()),
+            bus: bus.node(interest.clone()),
+            presence,
+            interest,
+        })?;
+        let app = api.router().merge(gateway.sockets());
+        Ok(Self { app, gateway, deadline: common.shutdown_deadline })
+    }
+
+    /// Serves pages, REST and sockets on one port until `shutdown` completes, and stops in good order.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let node = self.gateway.node.clone();
+        let drained = async move {
+            shutdown.await;
+            node.drain_and_wait().await;
+        };
+        lifecycle::serve(listener, self.app, drained, self.deadline).await;
+        self.gateway.node.retire().await;
+    }
 }
 
 /// The secret that signs tokens: made at the first start, then kept, so that people stay signed in over a restart.

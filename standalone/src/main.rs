@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use rookery_shared::{config::Env, lifecycle::stop_signal, telemetry};
-use rookery_standalone::{config::StandaloneConfig, run};
-use std::net::SocketAddr;
+use rookery_standalone::{Standalone, config::StandaloneConfig};
+use std::{net::SocketAddr, path::Path};
 use tokio::net::TcpListener;
 
 /// Keeps idle memory steady where the system's allocator lets it grow.
@@ -19,9 +19,10 @@ fn main() -> anyhow::Result<()> {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; is another program there? Set ROOKERY_LISTEN"))?;
-        first_steps(listener.local_addr()?, &config);
-        let metrics = telemetry.metrics.clone();
-        run(listener, config, metrics, stop_signal()).await?;
+        let (address, data) = (listener.local_addr()?, config.data.clone());
+        let program = Standalone::start(config, telemetry.metrics.clone()).await?;
+        first_steps(address, &data);
+        program.serve(listener, stop_signal()).await;
         tracing::info!("stopped");
         Ok(())
     })
@@ -29,7 +30,7 @@ fn main() -> anyhow::Result<()> {
 
 /// What someone who has just started it wants to know.
 #[expect(clippy::print_stdout, reason = "this is what the program was started for")]
-fn first_steps(address: SocketAddr, config: &StandaloneConfig) {
+fn first_steps(address: SocketAddr, data: &Path) {
     println!(
         "
 Rookery is ready:  http://{address}/
@@ -44,6 +45,6 @@ Rookery is ready:  http://{address}/
 
   Data lies in {data}. Ctrl-C stops.
 ",
-        data = config.data.display()
+        data = data.display()
     );
 }

@@ -13,7 +13,7 @@ use rookery_shared::{
     telemetry::Metrics,
     testing::{MongoServer, RedisServer},
 };
-use rookery_standalone::config::StandaloneConfig;
+use rookery_standalone::{Standalone, config::StandaloneConfig};
 use std::{
     net::SocketAddr,
     pin::Pin,
@@ -179,9 +179,8 @@ pub(crate) async fn with_bus(changes: &[(&str, &str)], publisher: fn(SharedBus) 
     pairs.push(("ROOKERY_DATA".to_owned(), data.path().display().to_string()));
     let config = StandaloneConfig::read(&Env::from_pairs(pairs)).expect("a configuration");
     let server = serve(|listener, stopped| async move {
-        rookery_standalone::run_with_bus(listener, config, Metrics::detached(), stopped, publisher)
-            .await
-            .expect("the program runs");
+        let program = Standalone::with_publisher(config, Metrics::detached(), publisher).await.expect("it starts");
+        program.serve(listener, stopped).await;
     })
     .await;
     Installation { apis: vec![server], gateways: Vec::new(), _mongo: None, redis: None, _data: Some(data) }
