@@ -245,7 +245,8 @@ fn event(
             | Kind::RoomUpdated
             | Kind::UserTyping
             | Kind::UserStatus
-            | Kind::MessageRead,
+            | Kind::MessageRead
+            | Kind::Unknown,
             _,
         )
         | (Kind::UserJoined | Kind::UserLeft, StreamId::User(_))

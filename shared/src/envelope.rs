@@ -10,7 +10,8 @@ use crate::ids::{RoomId, StreamId, UserId};
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
-/// The version of the layout. A reader skips events of a version that it does not know; the feed heals the hole.
+/// The version of the layout. A reader cannot read events of a version that it does not know, so a new
+/// version is written only when every gateway knows it.
 pub const VERSION: u8 = 1;
 
 /// Bytes before the data.
@@ -31,7 +32,7 @@ macro_rules! kinds {
 
             /// The kind with this byte.
             pub const fn from_byte(byte: u8) -> Option<Self> {
-                match byte { $($byte => Some(Self::$name),)* _ => None }
+                match byte { $($byte => Some(Self::$name),)* 1..32 => Some(Self::Unknown), _ => None }
             }
 
             /// Every kind there is.
@@ -62,6 +63,9 @@ kinds! {
     RoomDeleted = 18, "room_deleted";
     /// A session of the user ended. Durable, of a user; subject: the session; nil for all of them.
     SessionEnded = 19, "session_ended";
+    /// An entry of a kind that this build is too old to know. It keeps its place in the log: a gateway that is upgraded
+    /// later than the apis must not see a hole.
+    Unknown = 31, "unknown";
     /// Someone types. Ephemeral, of a room; subject: who; `ref_seq` 1 begins, 0 ends.
     UserTyping = 32, "user_typing";
     /// Someone's presence changed. Ephemeral, of a room; subject: who.
@@ -121,7 +125,7 @@ pub enum Malformed {
     /// From a newer or foreign writer.
     #[error("unknown version {0}")]
     Version(u8),
-    /// A kind that this build does not know.
+    /// An ephemeral kind that this build does not know.
     #[error("unknown kind {0}")]
     Kind(u8),
     /// Neither a room's nor a user's.

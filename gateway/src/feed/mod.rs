@@ -43,8 +43,8 @@ struct Trouble {
     /// Entries that came before their turn, by place.
     held: BTreeMap<u64, Event>,
     held_bytes: usize,
-    /// A fetch is under way.
-    fetching: bool,
+    /// A fetch is under way, begun when the log was known to have reached this place.
+    fetching: Option<u64>,
     /// A [`Need::Wait`] is under way.
     waiting: bool,
     /// A place that the log is known to have reached.
@@ -117,7 +117,7 @@ impl Feed {
     /// were or as fit.
     pub fn fetched(&mut self, entries: Vec<Event>, out: &mut Vec<Event>) -> Need {
         let Some(trouble) = &mut self.trouble else { return Need::Nothing };
-        trouble.fetching = false;
+        let asked = trouble.fetching.take();
         let before = self.delivered;
         for entry in entries {
             if entry.header.seq == self.delivered + 1 {
@@ -125,9 +125,9 @@ impl Feed {
                 out.push(entry);
             }
         }
-        if self.delivered == before {
+        if self.delivered == before && asked.is_none_or(|asked| trouble.known_head <= asked) {
             // A majority read shows no more than this: what was announced was never written, or is not yet. An
-            // entry that was held proves the latter, and is not forgotten.
+            // entry that was held proves the latter, and is not forgotten; nor is what became known meanwhile.
             trouble.known_head = trouble.held.last_key_value().map_or(before, |(seq, _)| *seq);
             trouble.behind = 0;
         }
@@ -137,7 +137,7 @@ impl Feed {
     /// A fetch came to nothing. The caller tries again in its own time, through [`Feed::waited`].
     pub fn fetch_failed(&mut self) -> Need {
         let Some(trouble) = &mut self.trouble else { return Need::Nothing };
-        trouble.fetching = false;
+        trouble.fetching = None;
         self.wait()
     }
 
@@ -185,7 +185,7 @@ impl Feed {
                 out.push(event);
             }
         }
-        if trouble.known_head <= self.delivered && !trouble.fetching && !trouble.waiting {
+        if trouble.known_head <= self.delivered && trouble.fetching.is_none() && !trouble.waiting {
             self.trouble = None;
             return Need::Nothing;
         }
@@ -194,7 +194,7 @@ impl Feed {
 
     fn wait(&mut self) -> Need {
         match &mut self.trouble {
-            Some(trouble) if !trouble.waiting && !trouble.fetching => {
+            Some(trouble) if !trouble.waiting && trouble.fetching.is_none() => {
                 trouble.waiting = true;
                 Need::Wait
             }
@@ -204,9 +204,9 @@ impl Feed {
 
     fn fetch_if_behind(&mut self) -> Need {
         match &mut self.trouble {
-            Some(trouble) if trouble.opening || trouble.fetching => Need::Nothing,
+            Some(trouble) if trouble.opening || trouble.fetching.is_some() => Need::Nothing,
             Some(trouble) if trouble.known_head > self.delivered => {
-                trouble.fetching = true;
+                trouble.fetching = Some(trouble.known_head);
                 Need::Fetch { after: self.delivered }
             }
             Some(trouble) if trouble.waiting => Need::Nothing,

@@ -34,8 +34,15 @@ impl Rings {
         while self.bytes > self.budget {
             let Some(oldest) = self.order.pop_front() else { break };
             // A forgotten stream leaves its turns behind; they find nothing.
-            if let Some(event) = self.streams.get_mut(&oldest).and_then(VecDeque::pop_front) {
+            let Some(ring) = self.streams.get_mut(&oldest) else { continue };
+            if let Some(event) = ring.pop_front() {
                 self.bytes -= event.data.len() + OVERHEAD_BYTES;
+            }
+            // A room that was busy once must not keep the places of those days.
+            if ring.is_empty() {
+                self.streams.remove(&oldest);
+            } else if ring.capacity() > 4 * ring.len() + 16 {
+                ring.shrink_to(2 * ring.len());
             }
         }
     }

@@ -74,6 +74,18 @@ fn a_head_that_was_announced_but_never_written_is_forgotten() {
 }
 
 #[test]
+fn a_head_that_becomes_known_during_an_empty_fetch_is_fetched_after_it() {
+    let mut feed = Feed::opening();
+    let mut out = Vec::new();
+    feed.opened(7, &mut out);
+    feed.announced(8);
+    assert_eq!(feed.announced(8), Need::Fetch { after: 7 });
+    assert_eq!(feed.reached(9), Need::Nothing);
+    assert_eq!(feed.fetched(vec![], &mut out), Need::Wait);
+    assert_eq!(feed.waited(), Need::Fetch { after: 7 });
+}
+
+#[test]
 fn what_comes_while_the_head_is_unknown_is_held() {
     let mut feed = Feed::opening();
     let mut out = Vec::new();

@@ -129,11 +129,12 @@ impl Connection {
         matches!(*self.phase.borrow(), Phase::Closing { .. })
     }
 
-    /// Writes, straight to the socket where nothing waits. `bytes` is cloned only if some of it has to wait.
-    pub fn write(&self, bytes: &Bytes, now: Seconds, most: usize) -> Written {
+    /// Writes, straight to the socket where nothing waits. `bytes` is cloned, and the clock
+    /// read, only if some of it has to wait.
+    pub fn write(&self, bytes: &Bytes, now: impl FnOnce() -> Seconds, most: usize) -> Written {
         let mut outbox = self.outbox.borrow_mut();
         if let Some(outbox) = &mut *outbox {
-            outbox.push(bytes.clone(), now);
+            outbox.push(bytes.clone(), now());
             return if outbox.bytes() > most { Written::TooSlow } else { Written::Queued { first: false } };
         }
         let written = match self.stream.try_write(bytes) {
@@ -143,7 +144,7 @@ impl Connection {
             Err(_) => return Written::Broken,
         };
         let mut queue = Box::new(Outbox::default());
-        queue.push(bytes.slice(written..), now);
+        queue.push(bytes.slice(written..), now());
         *outbox = Some(queue);
         Written::Queued { first: true }
     }

@@ -3,7 +3,6 @@
 use super::{
     connection::{Connection, Phase, Seconds, Written, count_close},
     inbox::{Contents, Inbox, Mail, NewSocket},
-    status::Told,
     stream::Stream,
 };
 use crate::{feed::ring::Rings, node::Node, session, transport::websocket::Decoder};
@@ -12,7 +11,7 @@ use rookery_shared::{
     ids::{ConnectionId, StreamId, UserId},
     protocol::{CloseReason, Problem},
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 use std::{
     cell::{Cell, RefCell},
@@ -27,7 +26,7 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
     task::spawn_local,
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 /// The buffer that all connections of a core read into. Larger than the longest frame, so that most arrive whole.
@@ -77,8 +76,11 @@ pub struct State {
     pub empty: VecDeque<(u32, u64, Seconds)>,
     /// Who is typing where, until when, and their name.
     pub typing: FxHashMap<(u32, UserId), (Seconds, Option<String>)>,
-    /// Whom presence changes have been told to, lately.
-    pub told: VecDeque<Told>,
+    /// Whom changes of presence have been told to, lately, by the number of the change: who shares several rooms with
+    /// its user is told once.
+    pub told: FxHashMap<u64, FxHashSet<u32>>,
+    /// Since when those are remembered, oldest first.
+    pub told_order: VecDeque<(Seconds, u64)>,
     /// Connections that are to be closed as soon as nobody goes through the tables.
     pub condemned: Vec<(Rc<Connection>, CloseReason)>,
 }
@@ -107,7 +109,8 @@ impl Core {
             settled: Vec::new(),
             empty: VecDeque::new(),
             typing: FxHashMap::default(),
-            told: VecDeque::new(),
+            told: FxHashMap::default(),
+            told_order: VecDeque::new(),
             condemned: Vec::new(),
         };
         let scratch = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
@@ -186,7 +189,7 @@ impl Core {
                 transport: socket.transport,
                 stream,
                 phase: RefCell::new(Phase::Anonymous {
-                    deadline: self.now().saturating_add(deadline),
+                    deadline: self.now().saturating_add(deadline + 1),
                     signing_in: false,
                 }),
                 follows: RefCell::default(),
@@ -212,18 +215,24 @@ impl Core {
         if !early.is_empty() {
             self.take_bytes(&connection, &mut early);
         }
+        if self.node.draining.load(Ordering::SeqCst) {
+            // Its handshake was under way when the others were sent away.
+            spawn_local(self.clone().send_away(connection, 0));
+        }
     }
 
     /// Reads a connection until it ends. The only task that an idle connection has.
     async fn drive(self: Rc<Self>, connection: Rc<Connection>) {
         'life: while connection.stream.readable().await.is_ok() {
             loop {
-                match self.read(&connection) {
-                    Read::More => {}
-                    Read::Nothing => break,
-                    Read::Over => break 'life,
+                let read = self.read(&connection);
+                if matches!(read, Read::Over) {
+                    break 'life;
                 }
                 connection.room().await;
+                if matches!(read, Read::Nothing) {
+                    break;
+                }
             }
         }
         self.forget(&connection);
@@ -272,7 +281,7 @@ impl Core {
 
     /// Writes, and starts the writer where bytes have to wait. The caller closes who is too slow.
     pub fn write_bytes(self: &Rc<Self>, connection: &Rc<Connection>, bytes: &Bytes) -> Written {
-        let written = connection.write(bytes, self.now(), self.node.config.slow_bytes);
+        let written = connection.write(bytes, || self.now(), self.node.config.slow_bytes);
         if written == (Written::Queued { first: true }) {
             spawn_local(write_out(connection.clone()));
         }
@@ -323,7 +332,9 @@ impl Core {
             self.depart(connection);
             *connection.phase.borrow_mut() = Phase::Closing { deadline: 0 };
         }
+        // Whatever still waits to be written has nobody to look after it from here on.
         connection.outbox.take();
+        connection.shut_down(Shutdown::Both);
         self.state.borrow_mut().connections.try_remove(connection.slot as usize);
         self.node.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -346,22 +357,25 @@ impl Core {
         let connections: Vec<Rc<Connection>> =
             self.state.borrow().connections.iter().map(|(_, connection)| connection.clone()).collect();
         for connection in connections {
-            let core = self.clone();
-            spawn_local(async move {
-                tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % spread.max(1))).await;
-                let mut frame = BytesMut::new();
-                let data = serde_json::json!({
-                    "code": "draining",
-                    "message": "this node stops; connect again",
-                    "retryAfterMs": rand::random::<u64>() % RECONNECT_SPREAD_MILLIS,
-                });
-                connection.transport.put_frame(None, "reconnect", &data, &mut frame);
-                core.write(&connection, frame);
-                // What was sent before the client knew is answered first.
-                let _ = timeout(DRAIN_PATIENCE, connection.idle()).await;
-                core.close(&connection, CloseReason::Draining);
-            });
+            let wait = rand::random::<u64>() % spread.max(1);
+            spawn_local(self.clone().send_away(connection, wait));
         }
+    }
+
+    /// Tells a client to come again elsewhere, after so many milliseconds.
+    async fn send_away(self: Rc<Self>, connection: Rc<Connection>, wait: u64) {
+        sleep(Duration::from_millis(wait)).await;
+        let mut frame = BytesMut::new();
+        let data = serde_json::json!({
+            "code": "draining",
+            "message": "this node stops; connect again",
+            "retryAfterMs": rand::random::<u64>() % RECONNECT_SPREAD_MILLIS,
+        });
+        connection.transport.put_frame(None, "reconnect", &data, &mut frame);
+        self.write(&connection, frame);
+        // What was sent before the client knew is answered first.
+        let _ = timeout(DRAIN_PATIENCE, connection.idle()).await;
+        self.close(&connection, CloseReason::Draining);
     }
 }
 

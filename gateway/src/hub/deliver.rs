@@ -102,11 +102,21 @@ impl Core {
                 // The leaver is told too; nothing after it reaches them.
                 self.flush_now(state, slot);
                 let user = UserId(event.header.subject);
+                let room = state.streams[slot as usize].id.room();
+                let stream = &mut state.streams[slot as usize];
+                stream.member_count = stream.member_count.saturating_sub(1);
                 for connection in self.followers(state, slot) {
                     if connection.user() == Some(user) {
                         self.detach(state, &connection, slot);
+                        if let Some(room) = room {
+                            session::recheck(self, &connection, room, event.header.seq);
+                        }
                     }
                 }
+            }
+            (Kind::UserJoined, StreamId::Room(_)) => {
+                let stream = &mut state.streams[slot as usize];
+                stream.member_count = stream.member_count.saturating_add(1);
             }
             (_, StreamId::User(_)) => {
                 self.flush_now(state, slot);
@@ -123,14 +133,20 @@ impl Core {
         let header = &event.header;
         let room = RoomId(header.subject);
         match header.kind {
-            Kind::RoomAdded => session::follow_added_room(self, connection, room, header.ref_seq),
-            Kind::RoomRemoved | Kind::RoomDeleted => {
+            Kind::RoomAdded => session::follow_added_room(self, connection, room, event),
+            Kind::RoomRemoved => {
                 let Some(&slot) = state.by_id.get(&StreamId::Room(room)) else { return };
-                let delivered = state.streams[slot as usize].feed.delivered();
-                if header.kind == Kind::RoomRemoved && delivered < header.ref_seq {
+                if state.streams[slot as usize].feed.delivered() < header.ref_seq {
                     // The room's own log ends the following, at its place; see that it gets there.
                     self.reached(state, slot, header.ref_seq);
-                } else {
+                } else if connection.follows.borrow().contains(&slot) {
+                    // The log has passed that place. Whether they follow by mistake or because they came back since,
+                    // only the store can say.
+                    session::recheck(self, connection, room, header.ref_seq);
+                }
+            }
+            Kind::RoomDeleted => {
+                if let Some(&slot) = state.by_id.get(&StreamId::Room(room)) {
                     self.detach(state, connection, slot);
                 }
             }
@@ -214,6 +230,8 @@ impl Core {
         for event in entries.iter().filter(|event| matches!(event.header.stream, StreamId::User(_))) {
             self.effect_on(state, connection, event);
         }
+        // Who was found too slow, or signed out, is closed by the loop.
+        self.wake.notify_one();
         end.is_some()
     }
 }

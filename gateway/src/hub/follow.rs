@@ -9,6 +9,7 @@ use super::{
     deliver::FETCH_LIMIT,
     stream::{Attaching, Stream, Until},
 };
+use crate::session;
 use rookery_shared::{
     backend::EntriesAfter,
     envelope::Event,
@@ -38,9 +39,14 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// The place of a pinned stream.
-    pub fn slot(&self, stream: StreamId) -> Option<u32> {
-        self.slots.iter().find(|(id, _)| *id == stream).map(|(_, slot)| *slot)
+    /// The places of the pinned streams, in the order in which they were asked for.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.slots.iter().map(|(_, slot)| *slot)
+    }
+
+    /// The place of the first.
+    pub fn first(&self) -> Option<u32> {
+        self.slots().next()
     }
 }
 
@@ -180,12 +186,7 @@ impl Core {
         }
         if let Some(entries) = state.rings.after(ring, at) {
             self.flush_now(state, slot);
-            if self.write_entries(state, connection, &entries) {
-                connection.follows.borrow_mut().retain(|other| *other != slot);
-                self.note_if_empty(state, slot);
-            } else {
-                state.streams[slot as usize].members.push(connection.slot);
-            }
+            self.let_in(state, connection, slot, &entries);
             return;
         }
         state.next_number += 1;
@@ -228,13 +229,21 @@ impl Core {
             }
             // What queued is pending for the members too; they get it before this one is among them.
             core.flush_now(state, slot);
-            if core.write_entries(state, &connection, &missed) {
-                connection.follows.borrow_mut().retain(|other| *other != slot);
-                core.note_if_empty(state, slot);
-            } else {
-                state.streams[slot as usize].members.push(connection.slot);
-            }
+            core.let_in(state, &connection, slot, &missed);
         });
+    }
+
+    /// Gives a connection what it has missed and makes it a member, unless its membership ended on the way.
+    fn let_in(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, slot: u32, missed: &[Event]) {
+        if !self.write_entries(state, connection, missed) {
+            state.streams[slot as usize].members.push(connection.slot);
+            return;
+        }
+        connection.follows.borrow_mut().retain(|other| *other != slot);
+        self.note_if_empty(state, slot);
+        if let (Some(room), Some(last)) = (state.streams[slot as usize].id.room(), missed.last()) {
+            session::recheck(self, connection, room, last.header.seq);
+        }
     }
 
     /// A connection follows a stream no longer. It gets what the feed has handed out before.
@@ -249,16 +258,30 @@ impl Core {
 
     /// Takes a connection off a stream's lists; its own list is the caller's business.
     pub fn detach_slot(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, slot: u32) {
-        // A flush under way goes through the list by place; it must be over before places change.
-        self.finish_flush(state, slot);
         let stream = &mut state.streams[slot as usize];
         if let Some(index) = stream.members.iter().position(|member| *member == connection.slot) {
-            stream.members.swap_remove(index);
+            // A flush under way goes through the list by place: those before `next` have it, those from there on have
+            // not, and it has to stay so.
+            let flushing = stream.busy.as_mut().and_then(|busy| busy.flushing.as_mut());
+            if let Some(flushing) = flushing.filter(|flushing| index < flushing.next) {
+                flushing.next -= 1;
+                stream.members.swap(index, flushing.next);
+                stream.members.swap_remove(flushing.next);
+            } else {
+                stream.members.swap_remove(index);
+            }
         }
         if let Some(busy) = &mut stream.busy {
             busy.attaching.retain(|one| one.connection != connection.slot);
         }
         self.note_if_empty(state, slot);
+    }
+
+    /// Whether a connection follows a stream and still waits for its place in it.
+    pub fn is_attaching(&self, connection: &Connection, slot: u32) -> bool {
+        let state = self.state.borrow();
+        let busy = state.streams.get(slot as usize).and_then(|stream| stream.busy.as_ref());
+        busy.is_some_and(|busy| busy.attaching.iter().any(|one| one.connection == connection.slot))
     }
 
     /// Remembers since when nobody follows a stream.

@@ -19,13 +19,6 @@ const TYPING_SECONDS: Seconds = 8;
 /// How long it is remembered whom a change of presence was told to.
 const TOLD_SECONDS: Seconds = 5;
 
-/// Whom one change of presence was told to: who shares several rooms with its user is told once.
-pub struct Told {
-    number: u64,
-    since: Seconds,
-    connections: FxHashSet<u32>,
-}
-
 impl Core {
     /// An event without a place in a log.
     pub fn ephemeral(self: &Rc<Self>, state: &mut State, slot: u32, event: &Event) {
@@ -33,7 +26,7 @@ impl Core {
         match event.header.kind {
             Kind::UserTyping => {
                 if event.header.ref_seq == 1 {
-                    let until = self.now() + TYPING_SECONDS;
+                    let until = self.now() + TYPING_SECONDS + 1;
                     if let Some((known_until, _)) = state.typing.get_mut(&(slot, subject)) {
                         // Followers know already; the time just begins anew.
                         *known_until = until;
@@ -50,16 +43,19 @@ impl Core {
             Kind::UserStatus => {
                 let number = event.header.ref_seq;
                 let now = self.now();
-                while state.told.front().is_some_and(|told| now.saturating_sub(told.since) > TOLD_SECONDS) {
-                    state.told.pop_front();
+                while let Some((since, old)) = state.told_order.front() {
+                    if now.saturating_sub(*since) <= TOLD_SECONDS {
+                        break;
+                    }
+                    state.told.remove(old);
+                    state.told_order.pop_front();
                 }
-                let mut told = match state.told.iter().position(|told| told.number == number) {
-                    Some(index) => state.told.remove(index),
-                    None => None,
-                }
-                .unwrap_or_else(|| Told { number, since: now, connections: FxHashSet::default() });
-                self.tell(state, slot, event, None, Some(&mut told.connections));
-                state.told.push_back(told);
+                let mut told = state.told.remove(&number).unwrap_or_else(|| {
+                    state.told_order.push_back((now, number));
+                    FxHashSet::default()
+                });
+                self.tell(state, slot, event, None, Some(&mut told));
+                state.told.insert(number, told);
             }
             _ => self.tell(state, slot, event, None, None),
         }

@@ -51,6 +51,7 @@ impl Core {
             self.leave_empty_streams();
             self.settle();
             self.end_typing_by_time();
+            self.close_condemned();
             self.gauge();
         }
     }
@@ -77,6 +78,10 @@ impl Core {
         match &mut *phase {
             Phase::Closing { deadline } if now >= *deadline => Due::Cut,
             Phase::Closing { .. } => Due::Nothing,
+            // Not the client's fault: it may come again.
+            Phase::Anonymous { deadline, signing_in: true } if now >= *deadline => {
+                Due::Close(CloseReason::Unavailable, Code::Unavailable)
+            }
             Phase::Anonymous { deadline, .. } if now >= *deadline => {
                 Due::Close(CloseReason::SignInTimeout, Code::Unauthorized)
             }
@@ -128,6 +133,7 @@ impl Core {
             let stream = state.streams.remove(slot as usize);
             state.by_id.remove(&stream.id);
             state.rings.forget(ring);
+            state.typing.retain(|(typed_in, _), _| *typed_in != slot);
             left.push(stream.id);
         }
         if !left.is_empty() {
@@ -139,14 +145,20 @@ impl Core {
     fn settle(&self) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
-        for slot in std::mem::take(&mut state.settled) {
-            if let Some(stream) = state.streams.get_mut(slot as usize)
-                && stream.busy.as_ref().is_some_and(|busy| busy.is_idle(now))
-            {
-                stream.busy = None;
+        let mut later = Vec::new();
+        let mut settled = std::mem::take(&mut state.settled);
+        settled.sort_unstable();
+        settled.dedup();
+        for slot in settled {
+            let Some(stream) = state.streams.get_mut(slot as usize) else { continue };
+            match &stream.busy {
+                Some(busy) if busy.is_idle(now) => stream.busy = None,
+                // Paced, or somebody is on the way in: another time.
+                Some(_) => later.push(slot),
+                None => {}
             }
         }
-        state.settled = Vec::new();
+        state.settled = later;
     }
 
     #[expect(clippy::cast_precision_loss, reason = "gauges are for people")]

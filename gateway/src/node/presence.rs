@@ -13,17 +13,20 @@ use rookery_shared::{
     envelope::{Event, Header, Kind},
     ids::{Incarnation, RoomId, StreamId, UserId},
     model::{Status, UserStatus},
-    presence::{Device, LEASE, SharedPresence},
+    presence::{Device, LEASE, PresenceError, SharedPresence},
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
     runtime::Handle,
     sync::oneshot,
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 
 /// How long a device may be away before anyone is told: a client that reconnects does not flicker.
@@ -36,40 +39,75 @@ const LARGEST: usize = 500;
 pub struct Devices {
     connect: Arc<Batcher<Device, bool>>,
     disconnect: Arc<Batcher<Device, bool>>,
-    here: Arc<Mutex<HashSet<Device>>>,
+    tables: Arc<Mutex<Tables>>,
+    /// Devices that have gone and that nobody has been told of yet.
+    leaving: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// The devices that are connected to this node.
+    here: HashSet<Device>,
+    /// Those of which presence may have another idea, because a call failed.
+    unsettled: HashSet<Device>,
 }
 
 impl Devices {
     /// No devices yet.
     pub fn new(io: &Handle, presence: SharedPresence, node: Incarnation) -> Self {
-        let presence2 = presence.clone();
+        let tables = Arc::<Mutex<Tables>>::default();
+        let (presence2, tables2, tables3) = (presence.clone(), tables.clone(), tables.clone());
         let connect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
-            let presence = presence.clone();
-            // A failure is put right by the next heartbeat, which then finds this node unknown or incomplete.
-            async move { presence.connect(node, &batch).await.unwrap_or_else(|_| vec![false; batch.len()]) }
+            let (presence, tables) = (presence.clone(), tables2.clone());
+            async move { settled(&tables, &batch, presence.connect(node, &batch).await) }
         });
         let disconnect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
-            let presence = presence2.clone();
-            async move { presence.disconnect(node, &batch).await.unwrap_or_else(|_| vec![false; batch.len()]) }
+            let (presence, tables) = (presence2.clone(), tables3.clone());
+            async move { settled(&tables, &batch, presence.disconnect(node, &batch).await) }
         });
-        Self { connect, disconnect, here: Arc::default() }
+        Self { connect, disconnect, tables, leaving: AtomicUsize::new(0) }
     }
 
     /// A device is here; tells whether its user has come online with it.
     pub fn connected(&self, device: Device) -> oneshot::Receiver<bool> {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner).insert(device);
+        lock(&self.tables).here.insert(device);
         self.connect.call(device)
     }
 
     /// A device has gone; tells whether its user has gone offline with it.
     async fn disconnected(&self, device: Device) -> bool {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner).remove(&device);
+        lock(&self.tables).here.remove(&device);
         self.disconnect.call(device).await.unwrap_or(false)
     }
 
-    fn all(&self) -> Vec<Device> {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    /// Everything that is here is unsettled: presence has lost it.
+    fn unsettle_all(&self) {
+        let mut tables = lock(&self.tables);
+        let Tables { here, unsettled } = &mut *tables;
+        unsettled.extend(here.iter().copied());
     }
+
+    /// Some of the unsettled devices, those that are here and those that are not.
+    fn take_unsettled(&self) -> (Vec<Device>, Vec<Device>) {
+        let mut tables = lock(&self.tables);
+        let some: Vec<Device> = tables.unsettled.iter().take(LARGEST).copied().collect();
+        for device in &some {
+            tables.unsettled.remove(device);
+        }
+        some.into_iter().partition(|device| tables.here.contains(device))
+    }
+}
+
+fn lock(tables: &Mutex<Tables>) -> MutexGuard<'_, Tables> {
+    tables.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The answers of a call; when it failed, its devices are remembered for the next heartbeat.
+fn settled(tables: &Mutex<Tables>, batch: &[Device], result: Result<Vec<bool>, PresenceError>) -> Vec<bool> {
+    result.unwrap_or_else(|_| {
+        lock(tables).unsettled.extend(batch.iter().copied());
+        vec![false; batch.len()]
+    })
 }
 
 /// Tells rooms of a user's presence. The number in the events is the same for all of them, so that who shares several
@@ -106,6 +144,7 @@ impl Node {
     /// A device has gone. Others are told after a grace, if no device of the user is there by then.
     pub fn device_gone(self: &Arc<Self>, gone: Gone) {
         let node = self.clone();
+        self.devices.leaving.fetch_add(1, Ordering::SeqCst);
         drop(self.io.spawn(async move {
             // In a drain the client comes back through another node, within the same grace.
             sleep(GRACE).await;
@@ -113,27 +152,68 @@ impl Node {
                 let status = offline(gone.device.user, gone.username.to_string());
                 tell(&*node.bus, &gone.rooms, &status);
             }
+            node.devices.leaving.fetch_sub(1, Ordering::SeqCst);
         }));
     }
 
-    /// Beats until the process ends. Registers everything again when presence does not know this node.
+    /// Beats until the process ends. Puts right what presence has missed.
     pub async fn beat(self: Arc<Self>) {
         let mut beats = interval(LEASE / 3);
         loop {
             beats.tick().await;
             match self.presence.beat(self.incarnation).await {
                 Ok(true) => {}
-                Ok(false) => {
-                    for devices in self.devices.all().chunks(LARGEST) {
-                        if let Err(error) = self.presence.connect(self.incarnation, devices).await {
-                            tracing::debug!(%error, "devices could not be registered again");
-                        }
-                        // Paced: after a loss every node does this at the same time.
-                        sleep(Duration::from_millis(20)).await;
-                    }
+                Ok(false) => self.devices.unsettle_all(),
+                Err(error) => {
+                    tracing::debug!(%error, "no heartbeat");
+                    continue;
                 }
-                Err(error) => tracing::debug!(%error, "no heartbeat"),
             }
+            self.settle().await;
+        }
+    }
+
+    /// Registers and takes back what presence may have another idea of, until nothing is left or a call fails.
+    async fn settle(&self) {
+        loop {
+            let (here, gone) = self.devices.take_unsettled();
+            if here.is_empty() && gone.is_empty() {
+                return;
+            }
+            let tables = &self.devices.tables;
+            let connected = self.presence.connect(self.incarnation, &here).await;
+            let disconnected = self.presence.disconnect(self.incarnation, &gone).await;
+            let failed = connected.is_err() || disconnected.is_err();
+            settled(tables, &here, connected);
+            let offline = settled(tables, &gone, disconnected);
+            // A device that went while it was being registered is taken back in the next round.
+            {
+                let mut tables = lock(tables);
+                let gone_since: Vec<Device> = here.iter().filter(|d| !tables.here.contains(d)).copied().collect();
+                tables.unsettled.extend(gone_since);
+            }
+            let users = gone.iter().zip(offline).filter(|(_, offline)| *offline).map(|(device, _)| device.user);
+            self.tell_offline(users.collect()).await;
+            if failed {
+                return;
+            }
+            // Paced: after a loss every node does this at the same time.
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Tells the rooms of users that they are offline, where only presence knew of them.
+    async fn tell_offline(&self, users: Vec<UserId>) {
+        if users.is_empty() {
+            return;
+        }
+        match self.backend.presence_rooms(users).await {
+            Ok(all) => {
+                for user in all {
+                    tell(&*self.bus, &user.rooms, &offline(user.user_id, user.username));
+                }
+            }
+            Err(problem) => tracing::warn!(%problem, "users went offline, and nobody was told"),
         }
     }
 
@@ -151,20 +231,20 @@ impl Node {
                 }
             };
             metrics::counter!("rookery_presence_swept_total").increment(users.len() as u64);
-            match self.backend.presence_rooms(users).await {
-                Ok(all) => {
-                    for user in all {
-                        tell(&*self.bus, &user.rooms, &offline(user.user_id, user.username));
-                    }
-                }
-                Err(problem) => tracing::warn!(%problem, "users went offline with a dead node, and nobody was told"),
-            }
+            self.tell_offline(users).await;
         }
     }
 
     /// Ends this node's presence in good order.
     pub async fn retire(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        // Who has just gone and does not come back is told of by this node, or by nobody.
+        let told = async {
+            while self.devices.leaving.load(Ordering::SeqCst) > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = timeout(GRACE + Duration::from_secs(1), told).await;
         if let Err(error) = self.presence.retire(self.incarnation).await {
             tracing::debug!(%error, "presence ends by its lease");
         }

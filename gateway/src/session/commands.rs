@@ -20,8 +20,11 @@ use rookery_shared::{
     },
 };
 use serde_json::value::RawValue;
-use std::{collections::HashMap, rc::Rc};
-use tokio::task::spawn_local;
+use std::{collections::HashMap, rc::Rc, time::Duration};
+use tokio::{
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 /// The most entries in one `room_joined`; who has missed more reads the history.
 const MAX_JOIN_EVENTS: usize = 1_000;
@@ -73,13 +76,15 @@ async fn join(
     since: Option<u64>,
 ) -> Result<RoomJoined, Problem> {
     let user_id = connection.user().ok_or(Problem::from(Code::Unauthorized))?;
-    let backend = core.node.backend.clone();
-    let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await });
-    let followed = access.await.map_err(|_| Problem::from(Code::Internal))??;
     let stream = StreamId::Room(room_id);
     let pins = core.pin(&[stream]);
     core.open(&pins, false, &HashMap::new()).await?;
-    let slot = pins.slot(stream).ok_or(Problem::from(Code::Internal))?;
+    let slot = pins.first().ok_or(Problem::from(Code::Internal))?;
+    // The place is taken before the store is asked: an `out` that the answer does not know of comes behind it.
+    let place = core.state.borrow().streams[slot as usize].feed.delivered();
+    let backend = core.node.backend.clone();
+    let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await });
+    let followed = access.await.map_err(|_| Problem::from(Code::Internal))??;
     {
         let mut state = core.state.borrow_mut();
         state.streams[slot as usize].member_count = followed.member_count;
@@ -88,8 +93,10 @@ async fn join(
             let message = format!("a connection follows at most {} rooms", core.node.config.max_rooms);
             return Err(Problem::new(Code::Conflict, message));
         }
-        core.attach(&mut state, connection, slot, Position::Live { from: followed.from });
+        core.attach(&mut state, connection, slot, Position::After(place.max(followed.from.saturating_sub(1))));
     }
+    // Another task may have begun to attach it at an earlier place; the reply comes behind what that brings.
+    arrived(core, connection, slot).await?;
     let missed = match since {
         Some(since) => Some(missed(core, stream, since.max(followed.from.saturating_sub(1)), since).await?),
         None => None,
@@ -111,6 +118,18 @@ async fn join(
     Ok(RoomJoined { room_id, seq, recovered, events })
 }
 
+/// Waits until a connection has come to its place in a stream.
+async fn arrived(core: &Rc<Core>, connection: &Rc<Connection>, slot: u32) -> Result<(), Problem> {
+    let all_there = async {
+        while core.is_attaching(connection, slot) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), all_there).await.map_err(|_| Problem::from(Code::Unavailable))?;
+    let follows = connection.follows.borrow().contains(&slot);
+    if follows { Ok(()) } else { Err(Code::NotAMember.into()) }
+}
+
 /// Everything after a place; `None` if that is more than one reply may hold.
 async fn missed(core: &Rc<Core>, stream: StreamId, after: u64, since: u64) -> Result<Option<Vec<Event>>, Problem> {
     let head = core.node.heads(vec![stream]).await.map_err(|_| Problem::from(Code::Unavailable))??;
@@ -119,13 +138,14 @@ async fn missed(core: &Rc<Core>, stream: StreamId, after: u64, since: u64) -> Re
         return Err(Code::PastHead.into());
     }
     let mut events: Vec<Event> = Vec::new();
-    let mut cursor = after;
+    let (mut cursor, mut bytes) = (after, 0);
     while cursor < head {
         let entries = core.node.entries(EntriesAfter { stream, after: cursor, limit: FETCH_LIMIT }).await?;
         let Some(last) = entries.last() else { break };
         cursor = last.header.seq;
         events.extend(entries.iter().cloned());
-        if events.len() > MAX_JOIN_EVENTS {
+        bytes += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
+        if events.len() > MAX_JOIN_EVENTS || bytes > core.node.config.slow_bytes / 2 {
             return Ok(None);
         }
     }

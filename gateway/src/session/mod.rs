@@ -20,11 +20,13 @@ use crate::{
 use bytes::BytesMut;
 use parse::Command;
 use rookery_shared::{
+    backend::RoomAccess,
+    envelope::Event,
     ids::{RoomId, StreamId},
     presence::Device,
     protocol::{CloseReason, Code, Problem},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
@@ -62,11 +64,12 @@ fn text_frame(core: &Rc<Core>, connection: &Rc<Connection>, text: &str) {
 
 /// Runs a command, if it may run now.
 fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Command) {
-    if let Command::Authenticate(authenticate) = command {
-        sign_in::authenticate(core, connection, id, authenticate.token);
+    let live = connection.user().is_some();
+    if let (Command::Authenticate(authenticate), false) = (&command, live) {
+        sign_in::authenticate(core, connection, id, authenticate.token.clone());
         return;
     }
-    if connection.live().is_none() {
+    if !live {
         let problem = Problem::new(Code::Unauthorized, "sign in first");
         return error(core, connection, id.as_deref(), &problem);
     }
@@ -76,7 +79,7 @@ fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Comma
         return error(core, connection, id.as_deref(), &problem);
     }
     match command {
-        Command::Authenticate(_) => {}
+        Command::Authenticate(authenticate) => sign_in::authenticate(core, connection, id, authenticate.token),
         Command::JoinRoom(join) => commands::join_room(core, connection, id, &join),
         Command::LeaveRoom(room) => commands::leave_room(core, connection, id.as_deref(), &room),
         Command::SendMessage(send) => commands::send_message(core, connection, id, send),
@@ -132,22 +135,70 @@ pub fn warn_of_token_end(core: &Rc<Core>, connection: &Rc<Connection>) {
 }
 
 /// A room was added to a user's list: their connections follow it from the place of their membership on.
-pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, joined_at: u64) {
+pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, added: &Event) {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Size {
+        member_count: u32,
+    }
+    let position = Position::After(added.header.ref_seq.saturating_sub(1));
+    let size = serde_json::from_slice::<Size>(&added.data).map_or(0, |size| size.member_count);
+    if connection.follows.borrow().len() > core.node.config.max_rooms as usize {
+        // Shown as activity on the user's stream; `join_room` follows it after a `leave_room` of another.
+        return;
+    }
     let (core, connection) = (core.clone(), connection.clone());
     spawn_local(async move {
-        let stream = StreamId::Room(room);
-        let pins = core.pin(&[stream]);
-        // The head may be read after others wrote: nothing is lost by that, as the cursor is the membership's place.
-        if let Err(problem) = core.open(&pins, false, &HashMap::new()).await {
+        // The head may be read after others wrote: nothing is lost by that, as the position is the membership's place.
+        if let Err(problem) = follow(&core, &connection, room, position, size).await {
             tracing::warn!(%problem, "a room that was added could not be followed");
-            return core.close(&connection, CloseReason::Unavailable);
+            core.close(&connection, CloseReason::Unavailable);
         }
-        let mut state = core.state.borrow_mut();
-        if let Some(slot) = pins.slot(stream) {
-            core.attach(&mut state, &connection, slot, Position::After(joined_at.saturating_sub(1)));
+    });
+}
+
+async fn follow(
+    core: &Rc<Core>,
+    connection: &Rc<Connection>,
+    room: RoomId,
+    position: Position,
+    member_count: u32,
+) -> Result<(), Problem> {
+    let pins = core.pin(&[StreamId::Room(room)]);
+    core.open(&pins, false, &HashMap::new()).await?;
+    let slot = pins.first().ok_or(Problem::from(Code::Internal))?;
+    let mut state = core.state.borrow_mut();
+    state.streams[slot as usize].member_count = member_count;
+    core.attach(&mut state, connection, slot, position);
+    Ok(())
+}
+
+/// A room's log has said that this connection's user left, at this place. They may have come back since: the two
+/// streams that say so are fetched apart, and only the store knows.
+pub fn recheck(core: &Rc<Core>, connection: &Rc<Connection>, room_id: RoomId, left_at: u64) {
+    let Some(user_id) = connection.user() else { return };
+    let (core, connection) = (core.clone(), connection.clone());
+    spawn_local(async move {
+        let backend = core.node.backend.clone();
+        let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await }).await;
+        let outcome = match access.unwrap_or_else(|_| Err(Code::Internal.into())) {
+            Ok(followed) => {
+                let position = Position::After(left_at.max(followed.from.saturating_sub(1)));
+                follow(&core, &connection, room_id, position, followed.member_count).await
+            }
+            Err(problem) if matches!(problem.code, Code::NotAMember | Code::NotFound | Code::Forbidden) => {
+                let mut state = core.state.borrow_mut();
+                if let Some(&slot) = state.by_id.get(&StreamId::Room(room_id)) {
+                    core.detach(&mut state, &connection, slot);
+                }
+                Ok(())
+            }
+            Err(problem) => Err(problem),
+        };
+        if outcome.is_err() {
+            // Whether they may follow cannot be told now: they come again, and sign in to what is true then.
+            core.close(&connection, CloseReason::Unavailable);
         }
-        drop(state);
-        drop(pins);
     });
 }
 

@@ -65,9 +65,13 @@ fn refuse_with(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, c
 
 /// Signs in with claims that were verified.
 pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: Claims) {
-    match &mut *connection.phase.borrow_mut() {
-        Phase::Anonymous { signing_in, .. } if !*signing_in => *signing_in = true,
-        _ => return,
+    let free = match &mut *connection.phase.borrow_mut() {
+        Phase::Anonymous { signing_in, .. } => !std::mem::replace(signing_in, true),
+        Phase::Live(_) | Phase::Closing { .. } => false,
+    };
+    if !free {
+        let problem = Problem::new(Code::Conflict, "this connection signs in already");
+        return error(core, connection, id.as_deref(), &problem);
     }
     let (core, connection) = (core.clone(), connection.clone());
     spawn_local(async move {
@@ -110,13 +114,12 @@ async fn sign_in(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, clai
     core.write(connection, frame);
     {
         let mut state = core.state.borrow_mut();
-        for room in &signed_in.rooms {
-            let Some(slot) = room_pins.slot(StreamId::Room(room.room_id)) else { continue };
+        for (room, slot) in signed_in.rooms.iter().zip(room_pins.slots()) {
             state.streams[slot as usize].member_count = room.member_count;
             core.attach(&mut state, connection, slot, Position::Live { from: room.from });
         }
         // Last, and from where the snapshot was: what has changed since is told now.
-        if let Some(slot) = own_pin.slot(own) {
+        if let Some(slot) = own_pin.first() {
             core.attach(&mut state, connection, slot, Position::After(signed_in.user_seq));
         }
         connection.follows.borrow_mut().shrink_to_fit();

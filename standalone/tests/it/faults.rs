@@ -58,6 +58,31 @@ async fn signing_in_needs_no_redis() {
     expect_next(&mut socket, seq(&sent), 1).await;
 }
 
+/// Who leaves and comes back while events are lost learns both from two logs, in any order, and is a follower after.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_and_coming_back_unseen_ends_in_following() {
+    let mut installation = cluster(1, 2, &[]).await;
+    let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
+    let room = ada.make_room("public", &[&bob]).await;
+    let mut there = bob.socket(&installation.gateway(0)).await;
+    for round in 0..3 {
+        installation.redis.as_mut().expect("a cluster has one").kill();
+        bob.post(&format!("/rooms/{room}/leave"), json!({})).await;
+        bob.post(&format!("/rooms/{room}/join"), json!({})).await;
+        installation.redis.as_mut().expect("a cluster has one").restart().await;
+        there.event("room_removed").await;
+        there.event("room_added").await;
+        let content = format!("welcome back {round}");
+        ada.post(&format!("/rooms/{room}/messages"), json!({ "content": content })).await;
+        assert_eq!(there.event("new_message").await["data"]["content"], content);
+    }
+    let mut seqs: Vec<u64> =
+        there.kept().filter(|frame| frame["roomId"] == room.as_str()).filter_map(|f| f["seq"].as_u64()).collect();
+    let all = seqs.len();
+    seqs.dedup();
+    assert_eq!(seqs.len(), all, "no entry came twice");
+}
+
 /// An api goes; sends find the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_goes_and_sends_find_the_other() {
