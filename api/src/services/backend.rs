@@ -26,18 +26,21 @@ impl Backend for Api {
         Box::pin(async move {
             let store = self.reader.store();
             let user = request.user_id;
+            // The head of the user's stream strictly first. What happens to the session or to the rooms after that has a
+            // place beyond this head and will be told; the other way round, an end in between would be in neither.
+            let heads = store.heads(&[StreamId::User(user)]).await.map_err(problem::store)?;
             // Read anew, not remembered: whoever signs in after a session ended must not get in.
-            let (users, streams) = ([user], [StreamId::User(user)]);
-            let (session, rows, heads) =
-                tokio::try_join!(store.session(request.session_id), store.users(&users), store.heads(&streams))
-                    .map_err(problem::store)?;
+            let users = [user];
+            let (session, rows, rooms) = tokio::try_join!(
+                store.session(request.session_id),
+                store.users(&users),
+                store.rooms_of(user, request.max_rooms)
+            )
+            .map_err(problem::store)?;
             let row = rows.into_iter().next().flatten().filter(|user| user.deleted_at.is_none());
             let alive = session.is_some_and(|session| is_alive(&session, user));
             let row = row.filter(|_| alive).ok_or(Code::Unauthorized)?;
             let store_epoch = self.epoch().await?.to_string();
-            // The head of the user's stream was read before the rooms: a room that is added in between is in both, which
-            // is harmless. The other way round it could be in neither.
-            let rooms = store.rooms_of(user, request.max_rooms).await.map_err(problem::store)?;
             let followed = rooms.iter().map(|of| Followed {
                 room_id: of.room.id,
                 from: of.member.from_seq,

@@ -1,6 +1,9 @@
 //! What gateways ask, of the api in their process and over HTTP.
 
-use crate::harness::{Cluster, INTERNAL_SECRET, Person};
+use crate::{
+    harness::{Cluster, INTERNAL_SECRET, Person, unlimited},
+    store::fixture,
+};
 use reqwest::Client;
 use rookery_shared::{
     backend::{Backend as _, EntriesAfter, RoomAccess, Send, SignIn, SignedIn, Target},
@@ -14,6 +17,11 @@ use rookery_shared::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::{Notify, Semaphore};
 
 fn draft(content: &str, client_id: Option<&str>) -> Draft {
     Draft {
@@ -72,6 +80,39 @@ async fn nobody_signs_in_with_a_session_that_ended_or_is_not_theirs() {
         let refused = cluster.apis[0].sign_in(request.clone()).await.expect_err("is refused");
         assert_eq!(refused.code, Code::Unauthorized);
         assert_eq!(ask::<Problem>(&cluster, "sign-in", &request).await, refused);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_signs_in_is_refused_or_told() {
+    let (reached, held, armed) =
+        (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
+    let hook = {
+        let (reached, held, armed) = (reached.clone(), held.clone(), armed.clone());
+        move |name| {
+            let (reached, held) = (reached.clone(), held.clone());
+            let holds = name == "heads" && armed.swap(false, Ordering::AcqRel);
+            async move {
+                if holds {
+                    reached.notify_one();
+                    held.acquire().await.expect("is open").forget();
+                }
+                Ok(())
+            }
+        }
+    };
+    let cluster = Cluster::with(fixture::sqlite().await.hooked(hook), 1, unlimited()).await;
+    let ada = cluster.person("ada").await;
+    let request = SignIn { user_id: ada.id, session_id: session(&cluster, &ada), max_rooms: 10 };
+    armed.store(true, Ordering::Release);
+    let api = cluster.apis[0].clone();
+    let signing_in = tokio::spawn(async move { api.sign_in(request).await });
+    reached.notified().await;
+    ada.post("/auth/logout", json!({})).await.expect(204);
+    held.add_permits(1);
+    match signing_in.await.expect("no panic") {
+        Ok(signed_in) => assert_eq!(signed_in.user_seq, 0, "the end of the session, at place 1, is still to be told"),
+        Err(problem) => assert_eq!(problem.code, Code::Unauthorized),
     }
 }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod changes;
 mod faults;
 pub(crate) mod fixture;
+pub(crate) mod hooked;
 mod listing;
 mod log;
 mod reading;

@@ -1,7 +1,8 @@
 //! An empty store of either sort, and rows to put into it.
 
+use super::hooked::{Hook, Hooked};
 use rookery_api::store::{
-    Op, SharedStore,
+    Op, SharedStore, StoreError,
     mongo::MongoStore,
     rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
     sqlite::SqliteStore,
@@ -66,6 +67,16 @@ impl Fixture {
             }
         };
         Self { store, place }
+    }
+
+    /// The same store; `hook` is asked before each call.
+    pub(crate) fn hooked<F>(self, hook: impl Fn(&'static str) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let Self { store: inner, place } = self;
+        let hook: Hook = Box::new(move |name| Box::pin(hook(name)));
+        Self { store: Arc::new(Hooked { inner, hook }), place }
     }
 
     /// Closes the store and opens it again.
