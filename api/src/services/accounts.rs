@@ -123,9 +123,10 @@ impl Api {
             return Err(wrong());
         }
         let key = text::fold(&identifier);
+        let account = limit_keys::account(&key);
         let limits = &self.config.limits;
-        let here = limit_keys::failed_sign_in(&key, visitor.address, limits.failed_sign_in);
-        let everywhere = limit_keys::failed_sign_in_account(&key, limits.failed_sign_in_account);
+        let here = limit_keys::failed_sign_in(&account, visitor.address, limits.failed_sign_in);
+        let everywhere = limit_keys::failed_sign_in_account(&account, limits.failed_sign_in_account);
         // Taken before the password is looked at, so that many tries at once do not pass, and given back by a success.
         // One after the other: what the first refuses must not count for everyone.
         self.take(&here).await?;

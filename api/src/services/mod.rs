@@ -18,6 +18,8 @@ use std::net::IpAddr;
 pub(crate) mod limit_keys {
     use super::{IpAddr, Limit, RoomId, Take, UserId};
     use crate::address;
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
 
     /// A message of a user in a room; its token is what makes it a message of its own.
     pub(crate) fn message(user: UserId, room: RoomId, token: String, limit: Limit) -> Take {
@@ -29,14 +31,24 @@ pub(crate) mod limit_keys {
         Take { key: format!("sign-in:{}", address::limited(from)), token: fresh(), limit }
     }
 
-    /// A failure to sign in to an account from an address.
-    pub(crate) fn failed_sign_in(account: &str, from: IpAddr, limit: Limit) -> Take {
-        Take { key: format!("failed:{account}:{}", address::limited(from)), token: fresh(), limit }
+    /// An account that someone tries to sign in to. What they typed may be anything, the look of another key included,
+    /// so that only its hash becomes part of one.
+    pub(crate) fn account(typed: &str) -> String {
+        Sha256::digest(typed.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
-    /// A failure to sign in to an account.
+    /// A failure to sign in to an account from an address.
+    pub(crate) fn failed_sign_in(account: &str, from: IpAddr, limit: Limit) -> Take {
+        Take { key: format!("failed-from:{}:{account}", address::limited(from)), token: fresh(), limit }
+    }
+
+    /// A failure to sign in to an account from anywhere.
     pub(crate) fn failed_sign_in_account(account: &str, limit: Limit) -> Take {
-        Take { key: format!("failed:{account}"), token: fresh(), limit }
+        Take { key: format!("failed-anywhere:{account}"), token: fresh(), limit }
     }
 
     /// A token of something that is never repeated.

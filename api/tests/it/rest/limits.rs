@@ -102,6 +102,24 @@ async fn failures_lock_one_account_for_one_address_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_the_key_of_another_account_locks_nobody_out() {
+    let mut config = unlimited();
+    config.limits.failed_sign_in.max = 2;
+    config.http.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
+    let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
+    let ada = cluster.person("ada").await;
+    let login = async |from: &str, name: &str, password: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", from)];
+        let body = json!({ "identifier": name, "password": password }).to_string();
+        ada.raw("/auth/login", &headers, body).await.status.as_u16()
+    };
+    for _ in 0..2 {
+        assert_eq!(login("192.0.2.9", "ada:192.0.2.1", "wrong").await, 401);
+    }
+    assert_eq!(login("192.0.2.1", "ada", PASSWORD).await, 200);
+}
+
+#[tokio::test]
 async fn an_account_is_closed_to_everyone_after_failures_from_many_addresses() {
     let mut config = unlimited();
     config.limits.failed_sign_in_account.max = 3;
