@@ -116,6 +116,16 @@ pub(crate) fn line(text: String, max: usize) -> Checked<String> {
     Ok(text)
 }
 
+/// What names are searched for: may be empty, and has at most `max` characters.
+pub(crate) fn wanted(text: &str, max: usize) -> Checked<String> {
+    if text.chars().any(char::is_control) {
+        return Err("has no control characters".into());
+    }
+    let text = nfc(text.to_owned());
+    within(&text, 0, max)?;
+    Ok(text)
+}
+
 /// Several lines of at most `max` characters; may be empty.
 pub(crate) fn lines(text: String, max: usize) -> Checked<String> {
     let text = nfc(text).replace("\r\n", "\n");

@@ -21,6 +21,9 @@ use rookery_shared::{
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
+/// Most characters of a room's name, and of what is searched for in names.
+const MAX_NAME: usize = 100;
+
 /// Most members that a room can be made with.
 const MAX_FIRST_MEMBERS: usize = 200;
 
@@ -104,7 +107,7 @@ impl Api {
     /// Makes a room.
     pub(crate) async fn create_room(&self, maker: UserId, body: CreateRoom) -> Result<Room, Problem> {
         let mut fields = Fields::default();
-        let name = fields.required("name", body.name, |name| text::line(name, 100));
+        let name = fields.required("name", body.name, |name| text::line(name, MAX_NAME));
         let description = fields.optional("description", body.description, |text| text::lines(text, 1_000));
         let visibility = fields.required("visibility", body.visibility, Ok);
         let mut others = body.member_ids.unwrap_or_default();
@@ -234,9 +237,10 @@ impl Api {
 
     /// Public rooms and the caller's own, newest first.
     pub(crate) async fn list_rooms(&self, user: UserId, name: &str, page: &Limited) -> Result<Page<Listed>, Problem> {
+        let name = text::wanted(name, MAX_NAME).map_err(|message| Problem::field("q", message))?;
         let after: Option<RoomId> = page.after.as_ref().map(Cursor::decode).transpose()?;
         let store = self.reader.store();
-        let mut rooms = store.visible_rooms(user, name, after, page.limit + 1).await.map_err(problem::store)?;
+        let mut rooms = store.visible_rooms(user, &name, after, page.limit + 1).await.map_err(problem::store)?;
         let more = rooms.len() > page.limit as usize;
         rooms.truncate(page.limit as usize);
         let next = rooms.last().filter(|_| more).map(|(room, _)| Cursor::encode(&room.id));

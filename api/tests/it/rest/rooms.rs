@@ -182,4 +182,8 @@ async fn rooms_are_found_by_name_newest_first() {
     let names: Vec<_> = [each(&first, "name"), each(&second, "name")].concat();
     assert_eq!(names, ["New BOOKS", "Music", "Books"]);
     assert_eq!(ben.get("/rooms?after=???").await.problem(422, "invalid"), ["after"]);
+    for wrong in ["%00", "a%0Ab", &"x".repeat(101)] {
+        assert_eq!(ben.get(&format!("/rooms?q={wrong}")).await.problem(422, "invalid"), ["q"], "{wrong}");
+    }
+    assert_eq!(each(&ben.get(&format!("/rooms?q={}", "x".repeat(100))).await.ok(), "id"), Vec::<&Value>::new());
 }
