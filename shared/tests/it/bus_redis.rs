@@ -85,6 +85,28 @@ async fn what_could_not_be_published_renews_the_generation_once_redis_is_back() 
 }
 
 #[tokio::test]
+async fn a_refused_renewal_of_the_generation_is_tried_again_on_the_same_connection() {
+    let redis = redis().await;
+    let publisher = redis.publisher().await;
+    let first = generation(&publisher).await;
+    let set = async |replicas: u32| {
+        let command = redis::cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(replicas).clone();
+        redis.server.command::<()>(&command).await;
+    };
+    // Without its replica this server refuses to write, and says so on a connection that stays.
+    set(1).await;
+    publisher.announce(&[(stream(), 1)]);
+    poll("the renewal is refused", async || {
+        let info: String = redis.server.command(redis::cmd("INFO").arg("errorstats")).await;
+        let refused = info.lines().find_map(|line| line.strip_prefix("errorstat_NOREPLICAS:count="));
+        refused.and_then(|count| count.trim().parse::<u32>().ok()).filter(|count| *count >= 2)
+    })
+    .await;
+    set(0).await;
+    generation_other_than(&publisher, &first).await;
+}
+
+#[tokio::test]
 async fn an_overflow_of_the_queue_renews_the_generation() {
     let mut redis = redis().await;
     redis.config.publish_queue_bytes = 10_000;

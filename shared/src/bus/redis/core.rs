@@ -31,6 +31,9 @@ const STREAMS_PER_COMMAND: usize = 512;
 /// Shortest time between two looks at the slots, and between two renewals of the generation.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Pause after a renewal of the generation that did not succeed.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
 pub(super) struct Core {
     pub(super) endpoints: Endpoints,
     pub(super) dialect: Dialect,
@@ -287,11 +290,19 @@ impl Core {
                 () = self.heal.notified() => {}
             }
             if self.dirty.swap(false, Ordering::AcqRel) {
-                if self.renew_generation().await.is_err() {
-                    // The next connection calls again.
-                    self.dirty.store(true, Ordering::Release);
-                }
-                tokio::time::sleep(SHORTEST_PAUSE).await;
+                let pause = match self.renew_generation().await {
+                    Ok(()) => SHORTEST_PAUSE,
+                    Err(error) => {
+                        tracing::debug!(%error, "the generation could not be renewed");
+                        // A server that refuses stays connected, and a slot may move to one that is: no new connection
+                        // would call again, so this does.
+                        self.dirty.store(true, Ordering::Release);
+                        self.refresh.notify_one();
+                        self.heal.notify_one();
+                        REFUSED_PAUSE
+                    }
+                };
+                tokio::time::sleep(pause).await;
             }
         }
     }
