@@ -77,11 +77,12 @@ async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>,
         return problem(&Problem::new(Code::BadRequest, "this connection cannot be upgraded"));
     };
     let token = bearer(request.headers(), request.uri()).map(|token| node.verifier.verify(&token));
+    let resumes = in_query(request.uri(), &["resume"]).is_some_and(|value| value == "1");
     let node_name = node.config.node_name.clone();
     let core = next_core.fetch_add(1, Ordering::Relaxed) % node.interest.inboxes().len();
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => hand_over(&node, core, upgraded, token),
+            Ok(upgraded) => hand_over(&node, core, upgraded, token, resumes),
             Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
         }
     });
@@ -96,7 +97,7 @@ async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>,
 }
 
 /// Gives the socket to a core.
-fn hand_over(node: &Node, core: usize, upgraded: Upgraded, token: Option<Result<Claims, TokenError>>) {
+fn hand_over(node: &Node, core: usize, upgraded: Upgraded, token: Option<Result<Claims, TokenError>>, resumes: bool) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection was not a bare socket");
         return;
@@ -104,7 +105,7 @@ fn hand_over(node: &Node, core: usize, upgraded: Upgraded, token: Option<Result<
     match parts.io.into_inner().into_std() {
         Ok(stream) => {
             let early = parts.read_buf.to_vec();
-            let socket = NewSocket { stream, transport: Transport::WebSocket, early, token };
+            let socket = NewSocket { stream, transport: Transport::WebSocket, early, token, resumes };
             node.interest.inboxes()[core].mail(Mail::Socket(socket));
         }
         Err(error) => tracing::warn!(%error, "a socket could not be taken over"),
@@ -153,12 +154,14 @@ fn bearer(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     {
         return Some(token.trim().to_owned());
     }
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    // Tokens consist of characters that URLs leave alone.
-    pairs
-        .into_iter()
-        .find(|(name, value)| matches!(*name, "token" | "jwt") && !value.is_empty())
-        .map(|(_, v)| v.to_owned())
+    in_query(uri, &["token", "jwt"]).map(str::to_owned)
+}
+
+/// The first parameter of the URL with one of these names. Values are taken as they stand: tokens consist of
+/// characters that URLs leave alone.
+fn in_query<'a>(uri: &'a Uri, names: &[&str]) -> Option<&'a str> {
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, value)| names.contains(name) && !value.is_empty()).map(|(_, value)| value)
 }
 
 /// A problem document (RFC 9457).

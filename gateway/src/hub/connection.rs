@@ -4,7 +4,10 @@
 //! streams: decoder and outbox exist only while something is incomplete.
 
 use super::outbox::Outbox;
-use crate::transport::{Transport, websocket::Decoder};
+use crate::{
+    session::resume::Resuming,
+    transport::{Transport, websocket::Decoder},
+};
 use bytes::Bytes;
 use rookery_shared::{
     ids::{ConnectionId, SessionId, UserId},
@@ -61,7 +64,6 @@ pub struct Live {
 }
 
 /// A connection.
-#[derive(Debug)]
 pub struct Connection {
     /// Its id, in presence.
     pub id: ConnectionId,
@@ -87,6 +89,8 @@ pub struct Connection {
     pub in_flight: Cell<u16>,
     /// Tells who waits for it that a command has been answered; made when first somebody does.
     pub answered: RefCell<Option<Rc<Notify>>>,
+    /// What it is owed once it has said from where it resumes.
+    pub resuming: RefCell<Option<Box<Resuming>>>,
     /// When the budget of commands is full again, in milliseconds on the core's clock (GCRA).
     pub commands_full_at: Cell<u64>,
 }

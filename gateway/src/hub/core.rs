@@ -5,7 +5,12 @@ use super::{
     inbox::{Contents, Inbox, Mail, NewSocket},
     stream::Stream,
 };
-use crate::{feed::ring::Rings, node::Node, session, transport::websocket::Decoder};
+use crate::{
+    feed::ring::Rings,
+    node::Node,
+    session::{self, sign_in::After},
+    transport::websocket::Decoder,
+};
 use bytes::{Bytes, BytesMut};
 use rookery_shared::{
     ids::{ConnectionId, StreamId, UserId},
@@ -200,6 +205,7 @@ impl Core {
                 in_flight: Cell::new(0),
                 answered: RefCell::default(),
                 commands_full_at: Cell::new(0),
+                resuming: RefCell::default(),
             });
             entry.insert(connection.clone());
             connection
@@ -207,7 +213,10 @@ impl Core {
         self.node.connections.fetch_add(1, Ordering::Relaxed);
         spawn_local(self.clone().drive(connection.clone()));
         match socket.token {
-            Some(Ok(claims)) => session::sign_in::begin(self, &connection, None, claims),
+            Some(Ok(claims)) => {
+                let after = if socket.resumes { After::AwaitCursors } else { After::Live };
+                session::sign_in::begin(self, &connection, None, claims, after);
+            }
             Some(Err(error)) => session::sign_in::refuse(self, &connection, None, &error),
             None => {}
         }
@@ -320,6 +329,8 @@ impl Core {
     /// Takes a connection out of everything but the table.
     fn depart(self: &Rc<Self>, connection: &Rc<Connection>) {
         session::depart(self, connection);
+        // What it was owed lets go of its streams, which needs the tables.
+        drop(connection.resuming.take());
         let mut state = self.state.borrow_mut();
         for stream in connection.follows.take() {
             self.detach_slot(&mut state, connection, stream);

@@ -21,6 +21,8 @@ pub struct NewSocket {
     pub early: Vec<u8>,
     /// What the token in the URL or a header says, where there was one.
     pub token: Option<Result<Claims, rookery_shared::token::TokenError>>,
+    /// Whether it wants to resume, and says from where in a command.
+    pub resumes: bool,
 }
 
 /// Everything but events.

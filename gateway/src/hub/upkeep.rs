@@ -90,6 +90,9 @@ impl Core {
             }
             Phase::Anonymous { .. } => Due::Nothing,
             Phase::Live(live) => {
+                if connection.resuming.borrow().as_ref().is_some_and(|resuming| now >= resuming.deadline) {
+                    return Due::Close(CloseReason::SignInTimeout, Code::Unauthorized);
+                }
                 let left = live.token_ends - clock::now().seconds();
                 let beat = seconds(config.heartbeat);
                 if left <= 0 {

@@ -6,6 +6,7 @@
 
 pub mod commands;
 pub mod parse;
+pub mod resume;
 pub mod sign_in;
 
 use crate::{
@@ -66,7 +67,7 @@ fn text_frame(core: &Rc<Core>, connection: &Rc<Connection>, text: &str) {
 fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Command) {
     let live = connection.user().is_some();
     if let (Command::Authenticate(authenticate), false) = (&command, live) {
-        sign_in::authenticate(core, connection, id, authenticate.token.clone());
+        sign_in::authenticate(core, connection, id, authenticate.clone());
         return;
     }
     if !live {
@@ -78,8 +79,13 @@ fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Comma
     {
         return error(core, connection, id.as_deref(), &problem);
     }
+    if connection.resuming.borrow().is_some() && matches!(command, Command::JoinRoom(_)) {
+        let problem = Problem::new(Code::Conflict, "say first from where to resume");
+        return error(core, connection, id.as_deref(), &problem);
+    }
     match command {
-        Command::Authenticate(authenticate) => sign_in::authenticate(core, connection, id, authenticate.token),
+        Command::Authenticate(authenticate) => sign_in::authenticate(core, connection, id, authenticate),
+        Command::Resume(cursors) => resume::resume(core, connection, id, cursors),
         Command::JoinRoom(join) => commands::join_room(core, connection, id, &join),
         Command::LeaveRoom(room) => commands::leave_room(core, connection, id.as_deref(), &room),
         Command::SendMessage(send) => commands::send_message(core, connection, id, send),

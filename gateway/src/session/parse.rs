@@ -2,7 +2,7 @@
 
 use rookery_shared::protocol::{
     Code, Problem,
-    command::{Authenticate, Draft, JoinRoom, RoomRef, SendMessage, Typing},
+    command::{Authenticate, Cursors, Draft, JoinRoom, RoomRef, SendMessage, Typing},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -28,6 +28,8 @@ pub enum Command {
     Typing(Typing),
     /// `get_room_users`
     GetRoomUsers(RoomRef),
+    /// `resume`
+    Resume(Cursors),
 }
 
 #[derive(Deserialize)]
@@ -78,6 +80,7 @@ fn by_name(name: &str, data: &str) -> Result<Command, Problem> {
             Command::Typing(typing)
         }
         "get_room_users" => Command::GetRoomUsers(fields(data)?),
+        "resume" => Command::Resume(fields(data)?),
         _ => return Err(Code::UnknownCommand.into()),
     })
 }

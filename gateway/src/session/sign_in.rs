@@ -3,30 +3,44 @@
 //! The user's stream is followed first, then the store tells the rooms, then those are followed, then their heads are
 //! read: whatever happens in between is in one of the streams and reaches the connection.
 
-use super::{ReplyTo, commands, error, reply};
+use super::{ReplyTo, error, reply, resume::Resuming};
 use crate::hub::{
     connection::{Connection, Live, Phase},
     core::Core,
-    follow::Position,
 };
 use bytes::BytesMut;
 use rookery_shared::{
-    backend::{SignIn, SignedIn},
+    backend::{Followed, SignIn, SignedIn},
     clock::{self, Time},
-    ids::StreamId,
+    ids::{RoomId, StreamId},
     model::{Status, UserStatus},
     presence::Device,
-    protocol::{CloseReason, Code, Problem, command::Authenticated},
+    protocol::{
+        CloseReason, Code, Problem,
+        command::{Authenticate, Authenticated, Cursors},
+    },
     token::{Claims, TokenError},
 };
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
+/// What follows the sign-in.
+#[derive(Debug)]
+pub enum After {
+    /// What is said from then on.
+    Live,
+    /// What was missed since these places, then what is said.
+    Resume(Cursors),
+    /// The same, once a `resume` has told the places.
+    AwaitCursors,
+}
+
 /// How long before its end a client is told that its token ends, or at half of a shorter life.
 const WARNING_SECONDS: i64 = 60;
 
 /// The `authenticate` command: signs in, or brings a fresh token to a live connection.
-pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, token: String) {
+pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Authenticate) {
+    let Authenticate { token, resume } = command;
     let (core, connection) = (core.clone(), connection.clone());
     let place = connection.begin();
     spawn_local(async move {
@@ -37,7 +51,7 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, t
         match claims {
             Ok(Ok(claims)) => match connection.live() {
                 Some(live) => refresh(&core, &connection, id, live, claims).await,
-                None => begin(&core, &connection, id, claims),
+                None => begin(&core, &connection, id, claims, resume.map_or(After::Live, After::Resume)),
             },
             Ok(Err(reason)) if connection.live().is_some() => {
                 // A live connection goes on with the token that it has.
@@ -64,7 +78,7 @@ fn refuse_with(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, c
 }
 
 /// Signs in with claims that were verified.
-pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: Claims) {
+pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: Claims, after: After) {
     let free = match &mut *connection.phase.borrow_mut() {
         Phase::Anonymous { signing_in, .. } => !std::mem::replace(signing_in, true),
         Phase::Live(_) | Phase::Closing { .. } => false,
@@ -75,7 +89,7 @@ pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: 
     }
     let (core, connection) = (core.clone(), connection.clone());
     spawn_local(async move {
-        let problem = match sign_in(&core, &connection, id.clone(), &claims).await {
+        let problem = match sign_in(&core, &connection, id.clone(), &claims, after).await {
             Ok(()) => return,
             Err(problem) => problem,
         };
@@ -87,7 +101,13 @@ pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: 
     });
 }
 
-async fn sign_in(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, claims: &Claims) -> Result<(), Problem> {
+async fn sign_in(
+    core: &Rc<Core>,
+    connection: &Rc<Connection>,
+    id: ReplyTo,
+    claims: &Claims,
+    after: After,
+) -> Result<(), Problem> {
     let own = StreamId::User(claims.sub);
     let own_pin = core.pin(&[own]);
     core.subscribe(vec![own]).await?;
@@ -112,20 +132,15 @@ async fn sign_in(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, clai
     };
     connection.transport.put_frame(id.as_deref(), "authenticated", &authenticated, &mut frame);
     core.write(connection, frame);
-    {
-        let mut state = core.state.borrow_mut();
-        for (room, slot) in signed_in.rooms.iter().zip(room_pins.slots()) {
-            state.streams[slot as usize].member_count = room.member_count;
-            core.attach(&mut state, connection, slot, Position::Live { from: room.from });
-        }
-        // Last, and from where the snapshot was: what has changed since is told now.
-        if let Some(slot) = own_pin.first() {
-            core.attach(&mut state, connection, slot, Position::After(signed_in.user_seq));
-        }
-        connection.follows.borrow_mut().shrink_to_fit();
+    let small = |room: &&Followed| room.member_count <= core.node.config.presence_room_size;
+    let told: Vec<RoomId> = signed_in.rooms.iter().filter(small).map(|room| room.room_id).collect();
+    let owed = Resuming::new(core, signed_in, own_pin, room_pins);
+    match after {
+        After::Live => owed.go_on(core, connection, None),
+        After::Resume(cursors) => owed.resume(core, connection, None, cursors).await?,
+        After::AwaitCursors => *connection.resuming.borrow_mut() = Some(Box::new(owed)),
     }
-    drop((own_pin, room_pins));
-    appear(core, connection).await;
+    appear(core, connection, &told).await;
     Ok(())
 }
 
@@ -155,7 +170,7 @@ fn warn_before(claims: &Claims) -> i64 {
 }
 
 /// Registers the device, and tells the rooms if its user has come online with it.
-async fn appear(core: &Rc<Core>, connection: &Rc<Connection>) {
+async fn appear(core: &Rc<Core>, connection: &Rc<Connection>, rooms: &[RoomId]) {
     let Some(live) = connection.live() else { return };
     let device = Device { user: live.user, connection: connection.id };
     if !core.node.devices.connected(device).await.unwrap_or(false) {
@@ -167,11 +182,7 @@ async fn appear(core: &Rc<Core>, connection: &Rc<Connection>) {
         status: Status::Online,
         last_seen: None,
     };
-    let rooms = {
-        let state = core.state.borrow();
-        commands::presence_rooms(core, &state, &connection.follows.borrow())
-    };
-    crate::node::presence::tell(&*core.node.bus, &rooms, &status);
+    crate::node::presence::tell(&*core.node.bus, rooms, &status);
 }
 
 /// A fresh token on a live connection. Another user's is refused, and the connection goes on.

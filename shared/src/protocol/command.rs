@@ -6,6 +6,7 @@ use crate::{
     model::{Attachment, LogEntry, MessageType, OwnUser},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// `authenticate`.
 #[derive(Clone, Debug, Deserialize)]
@@ -13,6 +14,53 @@ use serde::{Deserialize, Serialize};
 pub struct Authenticate {
     /// An access token.
     pub token: String,
+    /// What the client has, when it comes back.
+    #[serde(default)]
+    pub resume: Option<Cursors>,
+}
+
+/// What a client has: `resume`, and in `authenticate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cursors {
+    /// The epoch that the cursors belong to.
+    pub store_epoch: String,
+    /// The last place that the client has of each room.
+    #[serde(default)]
+    pub rooms: HashMap<RoomId, u64>,
+    /// The last place that it has of the user's own stream.
+    #[serde(default)]
+    pub user: Option<u64>,
+}
+
+/// What became of a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResumeStatus {
+    /// What was missed comes as ordinary frames, up to `head`; then live ones.
+    Recovered,
+    /// Too far back, or of another epoch: history is the way; live entries go on after `head`.
+    Gap,
+    /// No longer a member.
+    Gone,
+}
+
+/// A room in `resumed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumedRoom {
+    /// What became of its cursor.
+    pub status: ResumeStatus,
+    /// The newest place of its log; null for who is out.
+    pub head: Option<u64>,
+}
+
+/// `resumed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// Every room that a cursor was given for.
+    pub rooms: HashMap<RoomId, ResumedRoom>,
 }
 
 /// `authenticated`.

@@ -3,6 +3,7 @@
 mod faults;
 mod harness;
 mod lossy;
+mod resume;
 mod settings;
 mod sockets;
 mod talk;
