@@ -3,9 +3,10 @@
 //! - `rooms`: a running cluster, through its balancer: real accounts, stored messages; nothing may be lost.
 //! - `fanout`: one gateway whose api is pretended and whose bus is real: what delivering costs.
 //! - `idle`: the same gateway with connections that say nothing: what they take of memory.
+//! - `floor`: no gateway at all, the same bytes to as many sockets: what of `fanout`'s cost is the kernel's.
 //!
-//! For `fanout` and `idle` the gateway is this program once more, in a process of its own (`gateway`), so that its
-//! CPU and memory can be told from those of the clients.
+//! The gateway of `fanout` and `idle`, and the writer of `floor`, are this program once more, in a process of its own
+//! (`gateway`, `floor-server`), so that its CPU and memory can be told from those of the clients.
 
 mod client;
 mod report;
@@ -38,8 +39,12 @@ enum Command {
     Fanout(scenario::fanout::Options),
     /// Connections that say nothing: the memory that each of them takes of one gateway.
     Idle(scenario::idle::Options),
+    /// The same bytes to as many plain sockets, and nothing else: what the kernel alone asks for a delivery.
+    Floor(scenario::floor::Options),
     /// A real gateway in front of a pretended api. `fanout` and `idle` start it by themselves.
     Gateway(server::gateway::Options),
+    /// Writes to sockets when it is told to. `floor` starts it by itself.
+    FloorServer(server::floor::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,13 +63,18 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Rooms(options) => clients(&options.output.clone(), scenario::rooms::run(options)),
         Command::Fanout(options) => {
-            options.server.pin_clients()?;
+            options.server.cores.pin_clients()?;
             clients(&options.output.clone(), scenario::fanout::run(options))
         }
         Command::Idle(options) => {
-            options.server.pin_clients()?;
+            options.server.cores.pin_clients()?;
             clients(&options.output.clone(), scenario::idle::run(options))
         }
+        Command::Floor(options) => {
+            options.cores.pin_clients()?;
+            clients(&options.output.clone(), scenario::floor::run(options))
+        }
+        Command::FloorServer(options) => server::floor::run(&options).map(|()| true),
         Command::Gateway(options) => {
             let runtime = Builder::new_multi_thread().enable_all().build()?;
             let result = runtime.block_on(server::gateway::run(options));

@@ -1,6 +1,7 @@
 //! What can be run: each scenario has its options, drives its clients, and gives a report.
 
 pub(crate) mod fanout;
+pub(crate) mod floor;
 pub(crate) mod idle;
 pub(crate) mod rooms;
 

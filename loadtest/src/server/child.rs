@@ -1,12 +1,11 @@
 //! Starting what is measured, and ending it with its handle.
 
-use super::{gateway::LISTENING, world::World};
+use super::{LISTENING, cores::Cores, world::World};
 use crate::report::Watched;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use rookery_shared::token::{TokenIssuer, TokenKeys, random_secret};
 use std::{
-    ffi::OsString,
     net::{SocketAddr, TcpListener},
     process::Stdio,
     time::Duration,
@@ -14,12 +13,12 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     time::{sleep, timeout},
 };
 
 /// How long a part may take to become ready.
-const READY: Duration = Duration::from_secs(20);
+pub(super) const READY: Duration = Duration::from_secs(20);
 
 /// What is measured, and where.
 #[derive(Args, Clone, Debug)]
@@ -27,25 +26,8 @@ pub(crate) struct ServerOptions {
     /// A Redis for this run alone, for example `redis://127.0.0.1:6379`. Without it `redis-server` is started.
     #[arg(long)]
     redis: Option<String>,
-    /// Cores of the gateway, as for `taskset -c`. Numbers are only comparable when server and clients have their own.
-    #[arg(long, value_name = "CORES")]
-    server_cpu: Option<String>,
-    /// Cores of the clients and of a Redis that is started for them, as for `taskset -c`.
-    #[arg(long, value_name = "CORES")]
-    client_cpu: Option<String>,
-}
-
-impl ServerOptions {
-    /// Moves this process to the cores that are given for clients. Before there are other threads, which inherit it.
-    pub(crate) fn pin_clients(&self) -> Result<()> {
-        if let Some(cores) = &self.client_cpu {
-            let own = std::process::id().to_string();
-            let output = std::process::Command::new("taskset").args(["-c", "-p", cores, &own]).output();
-            let output = output.context("starting taskset (Debian: util-linux)")?;
-            ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
-    }
+    #[command(flatten)]
+    pub(crate) cores: Cores,
 }
 
 /// What is measured. Ends when dropped.
@@ -68,9 +50,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts Redis, unless there is one, and the gateway.
     pub(crate) async fn start(options: &ServerOptions, world: World) -> Result<Self> {
-        if options.server_cpu.is_none() || options.client_cpu.is_none() {
-            eprintln!("  nothing is pinned; for numbers to compare: --server-cpu 1 --client-cpu 0 (taskset -c)");
-        }
+        let mut command = options.cores.this_program()?;
         let mut children = Vec::new();
         let mut watched = vec![Watched::own()];
         let redis = if let Some(url) = &options.redis {
@@ -84,14 +64,13 @@ impl Server {
         let prefix = format!("rookery-loadtest-{}", std::process::id());
         let secret = random_secret();
         let issuer = TokenKeys::shared_secret(secret.as_bytes()).issuer()?;
-        let mut command = gateway_command(options.server_cpu.as_deref())?;
         command.args(["gateway", "--until-input-ends", "--redis", &redis, "--prefix", &prefix]);
         command.args(["--members", &world.members.to_string()]);
         command.env("ROOKERY_TOKEN_SECRET", &secret).env_remove("ROOKERY_LISTEN");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("starting the gateway")?;
         let pid = child.id().context("the gateway has ended")?;
-        let address = timeout(READY, address_of(&mut child)).await.context("the gateway does not come up")??;
+        let (address, _) = listening(&mut child).await?;
         children.push(child);
         let gateway = Watched { name: "gateway".to_owned(), pid };
         watched.insert(0, gateway.clone());
@@ -99,29 +78,23 @@ impl Server {
     }
 }
 
-/// This program once more, on cores of its own where wanted. `taskset` becomes what it starts, and keeps its id.
-fn gateway_command(cores: Option<&str>) -> Result<Command> {
-    let own: OsString = std::env::current_exe().context("the path of this program")?.into();
-    Ok(match cores {
-        None => Command::new(own),
-        Some(cores) => {
-            let mut command = Command::new("taskset");
-            command.args(["-c", cores]).arg(own);
-            command
-        }
-    })
-}
+/// Lines that a server writes.
+pub(super) type Lines = tokio::io::Lines<BufReader<ChildStdout>>;
 
-/// The address that the gateway tells when it is ready.
-async fn address_of(gateway: &mut Child) -> Result<SocketAddr> {
-    let output = gateway.stdout.take().context("the gateway's output")?;
+/// Waits until a server tells the address where it is ready; gives that, and what it writes afterwards.
+pub(super) async fn listening(server: &mut Child) -> Result<(SocketAddr, Lines)> {
+    let output = server.stdout.take().context("the server's output")?;
     let mut lines = BufReader::new(output).lines();
-    while let Some(line) = lines.next_line().await? {
-        if let Some(address) = line.strip_prefix(LISTENING) {
-            return address.parse().with_context(|| format!("the gateway's address: {address}"));
+    let told = async {
+        while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix(LISTENING) {
+                return address.parse().with_context(|| format!("the server's address: {address}"));
+            }
         }
-    }
-    bail!("the gateway ended before it was ready");
+        bail!("the server ended before it was ready");
+    };
+    let address = timeout(READY, told).await.context("the server does not come up")??;
+    Ok((address, lines))
 }
 
 /// Starts an empty Redis that keeps nothing.

@@ -2,7 +2,7 @@
 //!
 //! The gateway's own settings (`ROOKERY_CORES` and the rest) are read from the environment as always.
 
-use super::{backend::Pretended, world::World};
+use super::{LISTENING, backend::Pretended, world::World};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use rookery_gateway::{Gateway, Needs, config::GatewayConfig};
@@ -25,9 +25,6 @@ use tokio::{
     io::{AsyncReadExt as _, stdin},
     net::TcpListener,
 };
-
-/// What the line begins with that tells the address.
-pub(super) const LISTENING: &str = "listening on ";
 
 /// How long requests that are under way may take when it stops. Sockets end with the process.
 const STOPPING: Duration = Duration::from_secs(1);
