@@ -123,7 +123,11 @@ impl Api {
             return Err(wrong());
         }
         let key = text::fold(&identifier);
-        let account = limit_keys::account(&key);
+        // Looked up before anything is counted: a store that is away costs nobody a try, and an account is one account,
+        // whether it is named by its username or by its address.
+        let user = self.reader.store().user_by_key(&key).await.map_err(problem::store)?;
+        let user = user.filter(|user| user.deleted_at.is_none());
+        let account = user.as_ref().map_or_else(|| limit_keys::account(&key), |user| user.id.to_string());
         let limits = &self.config.limits;
         let here = limit_keys::failed_sign_in(&account, visitor.address, limits.failed_sign_in);
         let everywhere = limit_keys::failed_sign_in_account(&account, limits.failed_sign_in_account);
@@ -134,10 +138,15 @@ impl Api {
             self.limits.give_back(std::slice::from_ref(&here)).await;
             return Err(refused);
         }
-        let user = self.reader.store().user_by_key(&key).await.map_err(problem::store)?;
-        let user = user.filter(|user| user.deleted_at.is_none());
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        let right = self.passwords.verify(text::entered_password(password), hash).await?;
+        let right = match self.passwords.verify(text::entered_password(password), hash).await {
+            Ok(right) => right,
+            Err(failed) => {
+                // Nobody knows whether it was the right one.
+                self.limits.give_back(&[here, everywhere]).await;
+                return Err(failed);
+            }
+        };
         let user = user.filter(|_| right).ok_or_else(wrong)?;
         self.limits.clear(&here.key).await;
         self.limits.give_back(std::slice::from_ref(&everywhere)).await;

@@ -31,8 +31,8 @@ pub(crate) mod limit_keys {
         Take { key: format!("sign-in:{}", address::limited(from)), token: fresh(), limit }
     }
 
-    /// An account that someone tries to sign in to. What they typed may be anything, the look of another key included,
-    /// so that only its hash becomes part of one.
+    /// An account that is not there, which someone tries to sign in to. What they typed may be anything, the look of
+    /// another key included, so that only its hash becomes part of one. It is not the text of an id either.
     pub(crate) fn account(typed: &str) -> String {
         Sha256::digest(typed.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a string cannot fail.

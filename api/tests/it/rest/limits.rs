@@ -2,10 +2,16 @@
 
 use crate::harness::{Cluster, PASSWORD, unlimited};
 use crate::store::fixture;
-use rookery_api::config::ApiConfig;
+use rookery_api::{config::ApiConfig, store::StoreError};
 use rookery_shared::limits::Limit;
 use serde_json::json;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 #[tokio::test]
 async fn five_messages_in_ten_seconds_pass_across_all_apis() {
@@ -117,6 +123,40 @@ async fn a_name_that_looks_like_the_key_of_another_account_locks_nobody_out() {
         assert_eq!(login("192.0.2.9", "ada:192.0.2.1", "wrong").await, 401);
     }
     assert_eq!(login("192.0.2.1", "ada", PASSWORD).await, 200);
+}
+
+#[tokio::test]
+async fn a_name_and_an_address_of_one_account_count_together() {
+    let mut config = unlimited();
+    config.limits.failed_sign_in.max = 2;
+    let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
+    let ada = cluster.person("ada").await;
+    for (identifier, status) in [("ada", 401), ("ada@example.org", 401), ("ADA", 429), ("ada@example.org", 429)] {
+        let answer = ada.post("/auth/login", json!({ "identifier": identifier, "password": "wrong" })).await;
+        assert_eq!(answer.status.as_u16(), status, "{identifier}");
+    }
+}
+
+#[tokio::test]
+async fn an_unavailable_store_costs_no_try() {
+    let mut config = unlimited();
+    config.limits.failed_sign_in.max = 1;
+    config.limits.failed_sign_in_account.max = 1;
+    let away = Arc::new(AtomicBool::new(false));
+    let asked = away.clone();
+    let store = fixture::sqlite().await.hooked(move |name| {
+        let refused = name == "user_by_key" && asked.load(Ordering::Relaxed);
+        async move { if refused { Err(StoreError::Unavailable("away".into())) } else { Ok(()) } }
+    });
+    let cluster = Cluster::with(store, 1, config).await;
+    let ada = cluster.person("ada").await;
+    let login = json!({ "identifier": "ada", "password": PASSWORD });
+    away.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        ada.post("/auth/login", login.clone()).await.problem(503, "unavailable");
+    }
+    away.store(false, Ordering::Relaxed);
+    ada.post("/auth/login", login).await.ok();
 }
 
 #[tokio::test]
