@@ -1,7 +1,7 @@
 //! Durable changes that are not messages: decided on a state, committed behind the heads that the state was read
 //! after, and decided again when someone else was faster.
 
-use super::{Tools, Writer};
+use super::{Tools, Writer, shard::Ran};
 use crate::{
     problem,
     store::{Op, StoreError, rows::EntryRow},
@@ -74,23 +74,47 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let run = Box::new(move |tools: Arc<Tools>| {
             let future = async move {
-                let (result, committed) = run(&tools, &streams, &mut decide).await;
+                let Outcome { result, committed, store_away } = run(&tools, &streams, &mut decide).await;
                 // Whoever asked may be gone; the change stands.
                 let _ = reply.send(result);
                 let head = committed.iter().rev().find(|entry| entry.stream == home).map(|entry| entry.seq);
                 publish(&tools, &committed).await;
-                head
+                Ran { head, store_away }
             };
             Box::pin(future) as _
         });
         self.run(home, run)?;
-        // An unanswered job was dropped: it waited too long, or its shard is gone.
+        // An unanswered job was dropped: it waited too long, the store is away, or its shard is gone.
         answer.await.unwrap_or_else(|_| Err(Code::Unavailable.into()))
     }
 }
 
+/// How a change ended.
+struct Outcome<T> {
+    result: Result<T, Problem>,
+    /// What was written.
+    committed: Vec<EntryRow>,
+    /// Whether it ended because the store is not available.
+    store_away: bool,
+}
+
+impl<T> Outcome<T> {
+    fn done(value: T, committed: Vec<EntryRow>) -> Self {
+        Self { result: Ok(value), committed, store_away: false }
+    }
+
+    fn refused(problem: Problem) -> Self {
+        Self { result: Err(problem), committed: Vec::new(), store_away: false }
+    }
+
+    fn failed(error: StoreError) -> Self {
+        let store_away = matches!(error, StoreError::Unavailable(_));
+        Self { store_away, ..Self::refused(problem::store(error)) }
+    }
+}
+
 /// Decides and commits until it is written, refused, or too late.
-async fn run<T, D, F>(tools: &Tools, streams: &[StreamId], decide: &mut D) -> (Result<T, Problem>, Vec<EntryRow>)
+async fn run<T, D, F>(tools: &Tools, streams: &[StreamId], decide: &mut D) -> Outcome<T>
 where
     D: FnMut(Heads) -> F + Send,
     F: Future<Output = Result<Planned<T>, Problem>> + Send,
@@ -101,14 +125,17 @@ where
     loop {
         let heads = match store.heads(streams).await {
             Ok(heads) => Heads(streams.iter().copied().zip(heads).collect()),
-            Err(error) => return (Err(problem::store(error)), Vec::new()),
+            Err(error) => return Outcome::failed(error),
         };
         let Planned { entries, ops, value } = match decide(heads).await {
             Ok(planned) => planned,
-            Err(problem) => return (Err(problem), Vec::new()),
+            Err(problem) => {
+                let store_away = problem.code == Code::Unavailable;
+                return Outcome { store_away, ..Outcome::refused(problem) };
+            }
         };
         if entries.is_empty() && ops.is_empty() {
-            return (Ok(value), Vec::new());
+            return Outcome::done(value, Vec::new());
         }
         let announced: Vec<_> = entries.iter().map(|entry| (entry.stream, entry.seq)).collect();
         tools.publisher.announce(&announced);
@@ -118,7 +145,7 @@ where
         match committed {
             Ok(()) => {
                 tools.reader.changed(&ops);
-                return (Ok(value), entries);
+                return Outcome::done(value, entries);
             }
             // Someone was faster. Their change may not be visible yet, hence the pause.
             Err(StoreError::Taken(_) | StoreError::Stale(_)) if Instant::now() < deadline => {
@@ -126,11 +153,11 @@ where
                 sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
                 pause = (pause * 2).min(Duration::from_millis(50));
             }
-            Err(StoreError::Taken(_) | StoreError::Stale(_)) => return (Err(Code::Unavailable.into()), Vec::new()),
+            Err(StoreError::Taken(_) | StoreError::Stale(_)) => return Outcome::refused(Code::Unavailable.into()),
             Err(error) => {
                 // It may have been committed: nothing remembered about it is safe.
                 tools.reader.changed(&ops);
-                return (Err(problem::store(error)), Vec::new());
+                return Outcome::failed(error);
             }
         }
     }

@@ -26,8 +26,16 @@ use tokio::{
 /// hold up what is said.
 const JOBS_AT_ONCE: usize = 16;
 
-/// What a job does; gives the head of its home stream where it knows it.
-pub(super) type Run = Box<dyn FnOnce(Arc<Tools>) -> BoxFuture<'static, Option<u64>> + Send>;
+/// What a job does.
+pub(super) type Run = Box<dyn FnOnce(Arc<Tools>) -> BoxFuture<'static, Ran> + Send>;
+
+/// What a shard learns of a job that ran.
+pub(super) struct Ran {
+    /// The head of its home stream, where it knows it.
+    pub(super) head: Option<u64>,
+    /// Whether it ended because the store is not available.
+    pub(super) store_away: bool,
+}
 
 /// A durable change that is not a message.
 pub(super) struct Job {
@@ -150,9 +158,25 @@ impl Shard {
                 Attempt::Failed(error, outcome) => {
                     tracing::warn!(%error, messages = plan.rows().len(), "messages could not be written");
                     self.give_up(&mut plan, outcome);
+                    if matches!(error, StoreError::Unavailable(_)) {
+                        self.refuse_waiting();
+                    }
                 }
             }
         }
+    }
+
+    /// Refuses everything that waits: the store was just found away, and each batch would find that out anew, one after
+    /// the other, while its senders are promised an answer within seconds.
+    fn refuse_waiting(&mut self) {
+        while let Ok(work) = self.queue.try_recv() {
+            self.take(work);
+        }
+        let (messages, jobs) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.jobs));
+        counter!("rookery_api_writer_dropped_total").increment((messages.len() + jobs.len()) as u64);
+        messages.into_iter().for_each(Waiting::refuse);
+        // Whoever asked for a job learns of its end without an answer.
+        drop(jobs);
     }
 
     /// Answers what is left, and forgets the heads of its rooms: what is in flight may still land there.
@@ -248,17 +272,21 @@ impl Shard {
         self.jobs = left;
         let tools = &self.tools;
         let run = |Job { home, run, permit, .. }: Job| async move {
-            let head = run(tools.clone()).await;
+            let ran = run(tools.clone()).await;
             drop(permit);
-            (home, head)
+            (home, ran)
         };
         let ran: Vec<_> = stream::iter(round).map(run).buffer_unordered(JOBS_AT_ONCE).collect().await;
-        for (home, head) in ran {
+        let store_away = ran.iter().any(|(_, ran)| ran.store_away);
+        for (home, Ran { head, .. }) in ran {
             match (home.room(), head) {
                 (Some(room), Some(head)) => self.heads.put(room, head),
                 (Some(room), None) => self.heads.forget(room),
                 (None, _) => {}
             }
+        }
+        if store_away {
+            self.refuse_waiting();
         }
     }
 }

@@ -12,16 +12,20 @@ use mongodb::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a call waits for a primary. The design promises "unavailable" within 3 s.
-const SELECTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call waits for a primary. Clients are promised "unavailable" within 3 s.
+const SELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection may take, and how often the servers are asked how they are: a primary that stopped without
 /// closing its connections is found out after the sum of both.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// How long the server waits for a majority before it says that it did not get one.
-const MAJORITY_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the server waits for a majority before it says that it did not get one; shorter than a call may take.
+const MAJORITY_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// What `transactionLifetimeLimitSeconds` of the servers should be; a transaction that is open for longer is of an api
+/// that has gone.
+const TRANSACTION_SECONDS: i64 = 3;
 
 /// Connections to one server, where the connection string does not say; the driver's own 10 would make batches of
 /// different rooms wait for one another.

@@ -20,8 +20,9 @@ use tables::Tables;
 
 /// How long a call may take. The driver has no time limit for an answer: a primary that stops without closing its
 /// connections would be waited for without end. Longer than the wait for a primary, so that the usual loss of one is
-/// told by the driver, which then knows more than that time is up.
-const LIMIT: Duration = Duration::from_millis(4_500);
+/// told by the driver, which then knows more than that time is up; and short enough that a client learns within 3 s
+/// that the store is not available.
+const LIMIT: Duration = Duration::from_millis(2_900);
 
 /// How long opening may take; making indexes in a large collection is not a call.
 const OPENING_LIMIT: Duration = Duration::from_mins(5);

@@ -10,8 +10,8 @@ use mongodb::{
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a transaction is tried again.
-const RETRY_FOR: Duration = Duration::from_secs(3);
+/// How long a transaction is tried again; shorter than a call may take, so that the caller learns what was in the way.
+const RETRY_FOR: Duration = Duration::from_millis(2_500);
 
 /// The first and the longest pause between two tries. The other side of a conflict is done within one commit.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
