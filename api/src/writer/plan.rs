@@ -174,9 +174,11 @@ impl Plan {
         rooms
     }
 
-    /// The client ids, as the store looks them up.
-    pub(super) fn keys(&self) -> Vec<(RoomId, UserId, String)> {
-        self.rows.iter().map(|row| (row.room, row.sender, row.client_id.clone())).collect()
+    /// The client ids of the first room, as the store looks them up.
+    pub(super) fn first_keys(&self) -> Vec<(RoomId, UserId, String)> {
+        let first = self.rows.first().map(|row| row.room);
+        let of_first = self.rows.iter().take_while(|row| Some(row.room) == first);
+        of_first.map(|row| (row.room, row.sender, row.client_id.clone())).collect()
     }
 
     /// Gives every row its place behind the head of its room; the new head of each room.
@@ -204,8 +206,8 @@ impl Plan {
         self.rows.drain(..count).zip(self.senders.drain(..count)).collect()
     }
 
-    /// Takes out what turns out to be stored under its client id; `found` is in the order of [`Plan::keys`]. The order
-    /// of the others stays.
+    /// Takes out what turns out to be stored under its client id; `found` is in the order of [`Plan::first_keys`]. The
+    /// order of the others stays.
     pub(super) fn repeats(&mut self, found: Vec<Option<MessageRow>>) -> Vec<(MessageRow, Senders)> {
         let mut settled = Vec::new();
         let mut rest = Self::default();

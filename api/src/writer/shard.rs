@@ -219,11 +219,13 @@ impl Shard {
         self.after_clash(plan).await
     }
 
-    /// The first row found its place or its client id taken: answers the repeats, and gets the room's head anew.
+    /// The first row found its place or its client id taken: answers the repeats in its room, and gets the heads anew.
+    /// The heads of all rooms that are left, in one command: an api that was away for a while has forgotten how far the
+    /// others wrote in each of them, and would learn it clash by clash.
     async fn after_clash(&mut self, plan: &mut Plan) -> Attempt {
         counter!("rookery_api_write_clashes_total").increment(1);
         let first = plan.rows().first().map(|row| (row.room, row.seq));
-        let found = match self.tools.reader.store().messages_by_client_id(&plan.keys()).await {
+        let found = match self.tools.reader.store().messages_by_client_id(&plan.first_keys()).await {
             Ok(found) => found,
             Err(error) => return Attempt::Failed(error, SendError::NotWritten),
         };
@@ -233,7 +235,11 @@ impl Shard {
         let events: Vec<Event> = repeats.into_iter().map(|(row, senders)| senders.settle(row, true)).collect();
         self.tools.publisher.publish(events);
         if let Some((room, tried)) = first {
-            if let Err(error) = self.read_heads(vec![room]).await {
+            let mut rooms = plan.rooms();
+            if !rooms.contains(&room) {
+                rooms.push(room);
+            }
+            if let Err(error) = self.read_heads(rooms).await {
                 return Attempt::Failed(error, SendError::NotWritten);
             }
             visible |= self.heads.get(room).is_some_and(|head| head >= tried);

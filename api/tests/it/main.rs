@@ -6,3 +6,4 @@ mod harness;
 mod log;
 mod rest;
 mod store;
+mod writer;
