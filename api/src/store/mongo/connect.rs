@@ -4,7 +4,7 @@ use super::{error::is_taken, fields::Fields, tables::Tables};
 use crate::store::{StoreError, codec::Unreadable};
 use mongodb::{
     Client, Collection, Database, IndexModel,
-    bson::{Document, RawDocumentBuf, doc},
+    bson::{Bson, Document, RawDocumentBuf, doc},
     options::{
         ClientOptions, IndexOptions, ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern,
     },
@@ -84,6 +84,43 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
         collection.create_indexes(indexes).await?;
     }
     Ok(())
+}
+
+/// Writes beside memberships of an older version the name that they are listed by, once.
+pub(super) async fn name_members(tables: &Tables) -> Result<(), StoreError> {
+    let done = doc! { "_id": "members-named" };
+    if tables.meta().find_one(done.clone()).await?.is_some() {
+        return Ok(());
+    }
+    let pipeline = [
+        doc! { "$match": { "usernameKey": null } },
+        doc! { "$lookup": { "from": "users", "localField": "user", "foreignField": "_id", "as": "person" } },
+        doc! { "$unwind": "$person" },
+        doc! { "$project": { "usernameKey": "$person.usernameKey" } },
+        doc! { "$merge": { "into": "members", "on": "_id", "whenMatched": "merge", "whenNotMatched": "discard" } },
+    ];
+    tables.members.aggregate(pipeline).await?;
+    tables.meta().update_one(done, doc! { "$currentDate": { "at": true } }).upsert(true).await?;
+    Ok(())
+}
+
+/// Warns if the server lets the transaction of an api that was killed block others for long. A server that does not
+/// tell (routers do not, and not every account may ask) is believed to be set up well.
+pub(super) async fn check_transactions(client: &Client) {
+    let asked = doc! { "getParameter": 1, "transactionLifetimeLimitSeconds": 1 };
+    let Ok(told) = client.database("admin").run_command(asked).await else { return };
+    let seconds = told.get("transactionLifetimeLimitSeconds").and_then(|value| match value {
+        Bson::Int32(seconds) => Some(i64::from(*seconds)),
+        Bson::Int64(seconds) => Some(*seconds),
+        _ => None,
+    });
+    if let Some(seconds) = seconds.filter(|seconds| *seconds > TRANSACTION_SECONDS) {
+        tracing::warn!(
+            seconds,
+            "an api that is killed can block a room for this long: start mongod with \
+             --setParameter transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"
+        );
+    }
 }
 
 /// The epoch; makes it where there is none.

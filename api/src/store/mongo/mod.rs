@@ -40,6 +40,7 @@ impl MongoStore {
         let client = connect::connect(uri).await?;
         let tables = Tables::of(client.database(database));
         within(OPENING_LIMIT, async {
+            connect::check_transactions(tables.client()).await;
             connect::make_indexes(&tables).await?;
             connect::epoch(tables.database()).await
         })
