@@ -96,6 +96,9 @@ pub enum Op {
     },
 }
 
+/// Where a count of unread messages stops, so that a list of rooms that someone neglected for a year is as quick as any.
+pub const MAX_UNREAD: u32 = 1_000;
+
 /// Which stretch of a log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stretch {
@@ -190,7 +193,7 @@ pub trait Store: Send + Sync + 'static {
     /// Messages by id, in the order asked.
     fn messages<'a>(&'a self, ids: &'a [MessageId]) -> StoreCall<'a, Vec<Option<MessageRow>>>;
     /// For each (room, user, from, after): the newest message at or after place `from`, and how many messages after
-    /// place `after` are neither deleted nor the user's own.
+    /// place `after` are neither deleted nor the user's own; the count stops at [`MAX_UNREAD`].
     fn last_and_unread<'a>(
         &'a self,
         of: &'a [(RoomId, UserId, u64, u64)],

@@ -5,7 +5,7 @@ use super::{
     fixture::{Fixture, entry, entry_of, message, messages, time},
 };
 use rookery_api::store::{
-    Stretch,
+    MAX_UNREAD, Stretch,
     rows::{EntryRow, MessageRow},
 };
 use rookery_shared::{
@@ -23,6 +23,7 @@ conformance! {
     messages_are_found_by_id_in_the_order_asked,
     the_last_message_is_the_newest_from_a_place_on,
     unread_messages_are_those_of_others_that_are_not_deleted,
+    a_count_of_unread_messages_stops_somewhere,
 }
 
 async fn a_message_is_read_back_as_written(store: Fixture) {
@@ -157,4 +158,13 @@ async fn unread_messages_are_those_of_others_that_are_not_deleted(store: Fixture
     let asked = [(room, bo, 1, 0), (room, ada, 1, 0), (room, bo, 1, 31), (room, bo, 1, 149), (room, bo, 1, u64::MAX)];
     let unread: Vec<_> = store.last_and_unread(&asked).await.expect("read").into_iter().map(|found| found.1).collect();
     assert_eq!(unread, [128, 20, 118, 0, 0]);
+}
+
+async fn a_count_of_unread_messages_stops_somewhere(store: Fixture) {
+    let (room, ada, bo) = (RoomId::new(), UserId::new(), UserId::new());
+    let most = u64::from(MAX_UNREAD);
+    store.append_messages(&messages(room, 1..=most + 5, ada)).await.expect("appended");
+    let found = store.last_and_unread(&[(room, bo, 1, 0), (room, bo, 1, 6)]).await.expect("read");
+    let found: Vec<_> = found.into_iter().map(|(last, unread)| (last.map(|last| last.seq), unread)).collect();
+    assert_eq!(found, [(Some(most + 5), most), (Some(most + 5), most - 1)]);
 }

@@ -2,7 +2,7 @@
 
 use super::{Tables, documents};
 use crate::store::{
-    StoreError, Stretch,
+    MAX_UNREAD, StoreError, Stretch,
     codec::{Code, in_order, signed},
     mongo::fields::{Fields, all, id},
     rows::{EntryRow, MessageRow},
@@ -168,7 +168,7 @@ impl Tables {
             doc! { "after": "$after", "user": "$user" },
             vec![doc! { "$gt": ["$n", "$$after"] }.into(), doc! { "$ne": ["$u", "$$user"] }.into()],
             doc! { "k": message, "d": null },
-            vec![doc! { "$count": "count" }.into()],
+            vec![doc! { "$limit": i64::from(MAX_UNREAD) }.into(), doc! { "$count": "count" }.into()],
             "unread",
         );
         let pipeline = [doc! { "$documents": asked }, last, unread];

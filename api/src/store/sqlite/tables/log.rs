@@ -2,7 +2,7 @@
 
 use super::{all, each, first};
 use crate::store::{
-    Appended, StoreError, Stretch, Unique,
+    Appended, MAX_UNREAD, StoreError, Stretch, Unique,
     codec::{Code, signed, to_json, unsigned},
     rows::{EntryRow, MessageRow},
     sqlite::{cells::Cells, error::is_taken},
@@ -177,12 +177,12 @@ pub(in crate::store::sqlite) fn last_and_unread(
         columns!(),
         " FROM log WHERE stream = ?1 AND seq >= ?2 AND kind = ?3 ORDER BY seq DESC LIMIT 1"
     );
-    let unread = "SELECT count(*) FROM log \
-                  WHERE stream = ?1 AND seq > ?2 AND kind = ?3 AND deleted_at IS NULL AND subject <> ?4";
+    let unread = "SELECT count(*) FROM (SELECT 1 FROM log \
+                  WHERE stream = ?1 AND seq > ?2 AND kind = ?3 AND deleted_at IS NULL AND subject <> ?4 LIMIT ?5)";
     let kind = Kind::Message.code();
     each(of, |(room, user, from, after)| {
         let message = first(db, last, params![room.0.as_bytes(), signed(*from), kind], |row| read_message(*room, row))?;
-        let params = params![room.0.as_bytes(), signed(*after), kind, user.0.as_bytes()];
+        let params = params![room.0.as_bytes(), signed(*after), kind, user.0.as_bytes(), MAX_UNREAD];
         let count = first(db, unread, params, |row| row.get(0))?;
         Ok((message.flatten(), unsigned(count.unwrap_or_default())?))
     })
