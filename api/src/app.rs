@@ -2,7 +2,7 @@
 
 use crate::{
     cache::Cache, config::ApiConfig, measured, password::Passwords, problem, publisher::Publisher, reader::Reader,
-    requests::RequestLimiter, store::SharedStore, writer::Writer,
+    requests::RequestLimiter, routes::Readiness, store::SharedStore, writer::Writer,
 };
 use rookery_shared::{
     bus::SharedBus,
@@ -62,6 +62,7 @@ pub struct Inner {
     pub(crate) publisher: Publisher,
     pub(crate) requests: RequestLimiter,
     pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
     pub(crate) internal_secret: Option<String>,
     pub(crate) config: ApiConfig,
     /// The one conversation behind a key never becomes another one, but it may be deleted.
@@ -90,6 +91,7 @@ impl Api {
             passwords: Passwords::new(),
             conversations: Cache::new(MAX_AGE, MAX_CONVERSATIONS),
             epoch: Cache::new(MAX_AGE, 1),
+            readiness: Readiness::default(),
             reader,
             writer,
             presence,

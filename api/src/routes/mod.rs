@@ -9,6 +9,8 @@ mod page;
 mod rooms;
 mod users;
 
+pub(crate) use ops::Readiness;
+
 use crate::{
     app::Api,
     http::{

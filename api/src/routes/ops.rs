@@ -1,12 +1,38 @@
 //! Whether the process lives, whether it can serve, and what it measured.
 
-use crate::app::Api;
+use crate::{app::Api, store::SharedStore};
 use axum::{Router, extract::State, routing::get};
 use http::{HeaderName, StatusCode, header};
 use std::time::Duration;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 /// How long the store may take to say that it can be written to.
 const READY_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long an outcome is believed.
+const BELIEVED_FOR: Duration = Duration::from_millis(500);
+
+/// Whether the store could be written to when it was last tried. Everyone may ask, and each try is a write that waits
+/// for a majority: so there is one at a time, and whoever asks meanwhile gets its outcome.
+#[derive(Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, bool)>>);
+
+impl Readiness {
+    async fn of(&self, store: &SharedStore) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, ready)) = *last
+            && at.elapsed() < BELIEVED_FOR
+        {
+            return ready;
+        }
+        let ready = matches!(timeout(READY_WITHIN, store.ready()).await, Ok(Ok(())));
+        *last = Some((Instant::now(), ready));
+        ready
+    }
+}
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(metrics))
@@ -17,9 +43,10 @@ async fn alive() -> &'static str {
 }
 
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    match tokio::time::timeout(READY_WITHIN, api.reader.store().ready()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready"),
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store is not available"),
+    if api.readiness.of(api.reader.store()).await {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the store is not available")
     }
 }
 

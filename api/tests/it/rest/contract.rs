@@ -2,8 +2,16 @@
 
 use crate::harness::{Cluster, unlimited};
 use crate::store::fixture;
+use futures_util::future::join_all;
 use reqwest::{Client, Method};
 use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 #[tokio::test]
 async fn unknown_paths_methods_and_ids_are_problems_too() {
@@ -78,6 +86,24 @@ async fn the_page_and_the_state_of_the_process_are_at_the_root() {
         assert!(header("content-security-policy").contains("default-src 'none'"), "{path}");
     }
     assert_eq!(get("/nowhere").await.status(), 404);
+}
+
+#[tokio::test]
+async fn many_who_ask_whether_the_api_is_ready_cost_one_write() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = writes.clone();
+    let store = fixture::sqlite().await.hooked(move |name| {
+        counted.fetch_add(usize::from(name == "ready"), Ordering::Relaxed);
+        async { Ok(()) }
+    });
+    let cluster = Cluster::with(store, 1, unlimited()).await;
+    let url = format!("{}/readyz", cluster.url(0));
+    let ask = async || Client::new().get(&url).send().await.expect("an answer").status();
+    let started = Instant::now();
+    assert!(join_all((0..20).map(|_| ask())).await.iter().all(|status| *status == 200));
+    // An outcome is believed for half a second; a busy machine takes longer to ask twenty times.
+    let most = 1 + usize::try_from(started.elapsed().as_millis() / 500).expect("a small number");
+    assert!((1..=most).contains(&writes.load(Ordering::Relaxed)), "{writes:?} writes, at most {most}");
 }
 
 #[tokio::test]
