@@ -4,7 +4,10 @@ use super::location;
 use crate::{
     app::Api,
     http::{ApiResult, Body, Caller, Id, Query},
-    services::send::{Outgoing, trace_of},
+    services::{
+        messages::ReadMessage,
+        send::{Outgoing, trace_of},
+    },
 };
 use axum::{
     Json, Router,
@@ -62,6 +65,6 @@ async fn sync(
     Ok(Json(api.sync(caller.id(), room, &query).await?))
 }
 
-async fn one(State(api): State<Api>, caller: Caller, Id(id): Id<MessageId>) -> ApiResult<Json<Message>> {
+async fn one(State(api): State<Api>, caller: Caller, Id(id): Id<MessageId>) -> ApiResult<Json<ReadMessage>> {
     Ok(Json(api.message(caller.id(), id).await?))
 }

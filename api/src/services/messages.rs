@@ -10,12 +10,31 @@ use crate::{
     },
 };
 use rookery_shared::{
+    clock::Time,
     envelope::Kind,
     ids::{MessageId, RoomId, StreamId, UserId},
     model::{LogEntry, Message, Page, SyncPage},
     protocol::{Code, Problem},
 };
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+/// A message with who read it, its author apart.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReadMessage {
+    #[serde(flatten)]
+    message: Message,
+    read_by: Vec<ReadBy>,
+}
+
+/// Someone who read a message.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadBy {
+    user_id: UserId,
+    read_at: Time,
+}
 
 impl Api {
     /// Messages of a room as their reader may see them, in ascending seq; the newest if no place is given.
@@ -76,8 +95,8 @@ impl Api {
         Ok(rendered.collect())
     }
 
-    /// One message of a room that the reader is in, from when they may see it.
-    pub(crate) async fn message(&self, reader: UserId, id: MessageId) -> Result<Message, Problem> {
+    /// One message of a room that the reader is in, from when they may see it, with who read it.
+    pub(crate) async fn message(&self, reader: UserId, id: MessageId) -> Result<ReadMessage, Problem> {
         let found = self.reader.store().messages(&[id]).await.map_err(problem::store)?;
         let row = found.into_iter().next().flatten().ok_or(Code::NotFound)?;
         let member = self.membership(reader, row.room).await?;
@@ -85,7 +104,9 @@ impl Api {
             return Err(Code::NotFound.into());
         }
         let mut rendered = self.messages(vec![row]).await?;
-        rendered.pop().ok_or_else(|| Code::NotFound.into())
+        let message = rendered.pop().ok_or(Code::NotFound)?;
+        // Nobody can say yet that they have read something.
+        Ok(ReadMessage { message, read_by: Vec::new() })
     }
 
     /// Every durable change of a room after a place, in order and without gaps, as this reader may see it.
