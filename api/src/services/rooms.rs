@@ -64,6 +64,11 @@ fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
     }
 }
 
+/// Whether those see it who are not in it.
+pub(crate) fn is_public(room: &RoomRow) -> bool {
+    room.visibility == Visibility::Public && !room.room_type.is_conversation()
+}
+
 /// The entries and changes that let someone in, in this order: the room's entry, and the one of their own stream.
 pub(crate) fn let_in(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut Heads, planned: &mut Planned<()>) {
     let joined = heads.entry(StreamId::Room(room.id), Kind::UserJoined, user.0, 0);
@@ -158,7 +163,7 @@ impl Api {
         let (rooms, members) = tokio::try_join!(store.rooms(&ids), store.memberships(&keys)).map_err(problem::store)?;
         let (room, member_count) = rooms.into_iter().next().flatten().ok_or(Code::NotFound)?;
         let member = members.into_iter().next().flatten();
-        if member.is_none() && (room.visibility == Visibility::Private || room.room_type.is_conversation()) {
+        if member.is_none() && !is_public(&room) {
             return Err(Code::NotFound.into());
         }
         Ok(Seen { room, member_count, member })

@@ -4,13 +4,14 @@
 //! longer a member is thus refused first, and only what would be stored counts against the limit. A repeat of what is
 //! stored is never refused for the limit or for what it answers: it gets its first acknowledgement again.
 
-use super::limit_keys;
+use super::{limit_keys, rooms::is_public};
 use crate::{
     app::Api,
     problem, render,
     text::{self, Fields},
     writer::{NewMessage, SendError, Stored},
 };
+use futures_util::{StreamExt as _, stream};
 use rookery_shared::{
     backend::Target,
     clock,
@@ -20,7 +21,14 @@ use rookery_shared::{
     model::{Author, MessageType, ReplyTo},
     protocol::{Code, Problem, command::Draft},
 };
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+/// Conversations of one batch that are looked for, or made, at once.
+const CONVERSATIONS_AT_ONCE: usize = 16;
 
 /// A message that someone wants to send.
 pub(crate) struct Outgoing {
@@ -104,10 +112,26 @@ impl Api {
 
     /// Checks drafts, and finds the rooms of those that go to a user.
     async fn addressed(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Vec<Going> {
-        let mut going = Vec::with_capacity(sends.len());
+        let mut checked = Vec::with_capacity(sends.len());
         for (index, Outgoing { sender, target, draft, trace }) in sends.into_iter().enumerate() {
-            match self.addressed_one(sender, target, draft).await {
-                Ok((room, draft)) => {
+            match check(draft) {
+                Ok(draft) => checked.push((index, sender, target, draft, trace)),
+                Err(problem) => answers[index] = Some(Err(problem)),
+            }
+        }
+        let to_people = checked.iter().filter_map(|(_, sender, target, ..)| match target {
+            Target::User(user) => Some((*sender, *user)),
+            Target::Room(_) => None,
+        });
+        let conversations = self.conversations_of(to_people.collect()).await;
+        let mut going = Vec::with_capacity(checked.len());
+        for (index, sender, target, draft, trace) in checked {
+            let room = match target {
+                Target::Room(room) => Ok(room),
+                Target::User(user) => conversations.get(&(sender, user)).cloned().unwrap_or(Err(Code::Internal.into())),
+            };
+            match room {
+                Ok(room) => {
                     let client_id = draft.client_id.clone().unwrap_or_else(|| MessageId::new().to_string());
                     going.push(Going { index, sender, room, draft, client_id, from_seq: 0, reply_to: None, trace });
                 }
@@ -117,36 +141,50 @@ impl Api {
         going
     }
 
-    /// One after the other: most go to rooms, and those to people mostly to a conversation that is remembered.
-    async fn addressed_one(&self, sender: UserId, target: Target, draft: Draft) -> Result<(RoomId, Draft), Problem> {
-        let draft = check(draft)?;
-        match target {
-            Target::Room(room) => Ok((room, draft)),
-            Target::User(user) => Ok((self.conversation_with(sender, user).await?, draft)),
-        }
+    /// The conversations of these pairs, made where they are not there. Several at once: a batch of first messages
+    /// would otherwise wait for one transaction after the other.
+    async fn conversations_of(
+        &self,
+        pairs: HashSet<(UserId, UserId)>,
+    ) -> HashMap<(UserId, UserId), Result<RoomId, Problem>> {
+        let opening = pairs
+            .into_iter()
+            .map(|(sender, user)| async move { ((sender, user), self.conversation_with(sender, user).await) });
+        stream::iter(opening).buffer_unordered(CONVERSATIONS_AT_ONCE).collect().await
     }
 
     async fn members_only(&self, going: Vec<Going>, answers: &mut [Option<Sent>]) -> Result<Vec<Going>, Problem> {
         let keys: Vec<_> = going.iter().map(|going| (going.room, going.sender)).collect();
         let members = self.reader.memberships(&keys).await.map_err(problem::store)?;
-        let mut inside = Vec::with_capacity(going.len());
+        let (mut inside, mut outside) = (Vec::with_capacity(going.len()), Vec::new());
         for (mut going, member) in going.into_iter().zip(members) {
             match member {
                 Some(member) => {
                     going.from_seq = member.from_seq;
                     inside.push(going);
                 }
-                // Whether the room can be seen decides what they are told. Rare, so one by one.
-                None => match self.membership(going.sender, going.room).await {
-                    Ok(member) => {
-                        going.from_seq = member.from_seq;
-                        inside.push(going);
-                    }
-                    Err(problem) => answers[going.index] = Some(Err(problem)),
-                },
+                // Not remembered, but read just now.
+                None => outside.push((going.index, going.room)),
             }
         }
+        for (index, refusal) in self.refusals(outside).await? {
+            answers[index] = Some(Err(refusal));
+        }
         Ok(inside)
+    }
+
+    /// What those are told who are not in a room: whether they can see it decides.
+    async fn refusals(&self, outside: Vec<(usize, RoomId)>) -> Result<Vec<(usize, Problem)>, Problem> {
+        if outside.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<RoomId> = outside.iter().map(|(_, room)| *room).collect();
+        let rooms = self.reader.store().rooms(&ids).await.map_err(problem::store)?;
+        let refusals = outside.into_iter().zip(rooms).map(|((index, _), room)| {
+            let seen = room.is_some_and(|(room, _)| is_public(&room));
+            (index, if seen { Code::NotAMember } else { Code::NotFound }.into())
+        });
+        Ok(refusals.collect())
     }
 
     /// Finds what messages answer. Doubtful are those that answer what cannot be answered.

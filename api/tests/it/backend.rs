@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -140,6 +140,28 @@ async fn a_batch_of_sends_is_answered_one_by_one_and_keeps_its_order() {
     assert_eq!(cluster.apis[0].conversation_of(ben.id, ada.id).await, Ok(Some(conversation)));
     assert_eq!(ask::<Option<RoomId>>(&cluster, "conversation-of", &(ada.id, ben.id)).await, Some(conversation));
     assert_eq!(ben.history(&conversation.to_string(), "").await["items"][0]["content"], "to ben");
+}
+
+#[tokio::test]
+async fn everyone_who_is_not_in_a_room_is_refused_without_a_look_for_each() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = looks.clone();
+    let store = fixture::sqlite().await.hooked(move |name| {
+        counted.fetch_add(usize::from(name == "rooms" || name == "memberships"), Ordering::Relaxed);
+        async { Ok(()) }
+    });
+    let cluster = Cluster::with(store, 1, unlimited()).await;
+    let (ada, eve) = (cluster.person("ada").await, cluster.person("eve").await);
+    let public: RoomId = ada.makes_public_room().await.parse().expect("an id");
+    let private = ada.makes_room(json!({ "name": "ours", "visibility": "private" })).await.parse().expect("an id");
+    let rooms = [public, private, RoomId::new()].repeat(5);
+    looks.store(0, Ordering::Relaxed);
+    let answers = cluster.apis[0].send(rooms.iter().map(|room| to_room(&eve, *room, "let me in")).collect()).await;
+    let codes: Vec<_> =
+        answers.expect("answers").into_iter().map(|answer| answer.expect_err("is refused").code).collect();
+    assert_eq!(codes, [Code::NotAMember, Code::NotFound, Code::NotFound].repeat(5));
+    // One for the memberships and one for the rooms; publishing the two new rooms may still look as often for each.
+    assert!((2..=6).contains(&looks.load(Ordering::Relaxed)), "{looks:?}");
 }
 
 #[tokio::test]
