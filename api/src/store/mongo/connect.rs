@@ -70,7 +70,14 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
                 lookup(doc! { "visibility": 1, "_id": -1 }),
             ],
         ),
-        (&tables.members, vec![unique(doc! { "room": 1, "user": 1 }, None), lookup(doc! { "user": 1 })]),
+        (
+            &tables.members,
+            vec![
+                unique(doc! { "room": 1, "user": 1 }, None),
+                lookup(doc! { "user": 1 }),
+                lookup(doc! { "room": 1, "usernameKey": 1 }),
+            ],
+        ),
         // A message's id is the entry's `_id`, which is indexed as it is.
         (
             &tables.log,

@@ -42,6 +42,7 @@ impl MongoStore {
         within(OPENING_LIMIT, async {
             connect::check_transactions(tables.client()).await;
             connect::make_indexes(&tables).await?;
+            connect::name_members(&tables).await?;
             connect::epoch(tables.database()).await
         })
         .await?;

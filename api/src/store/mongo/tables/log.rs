@@ -71,7 +71,7 @@ impl Tables {
             members => {
                 let members: Vec<_> = members.iter().filter_map(new_member).collect();
                 let Some(first) = members.first() else { return Ok(()) };
-                self.insert_members(session, first.room, members.iter().copied()).await
+                self.insert_members(session, first.room, &members).await
             }
         }
     }

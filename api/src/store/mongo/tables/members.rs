@@ -6,7 +6,7 @@ use crate::store::{
     codec::{Code, Unreadable, in_order, signed},
     mongo::{
         error::is_taken,
-        fields::{Fields, all, date, id},
+        fields::{Fields, all, compact, date, id},
         transaction::Stop,
     },
     rows::{MemberRow, UserRow},
@@ -22,8 +22,9 @@ use rookery_shared::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-fn write(member: &MemberRow) -> Document {
-    doc! {
+/// Beyond the row: `usernameKey`, as members are listed by it. Whoever lets users be renamed updates it too.
+fn write(member: &MemberRow, username_key: Option<&str>) -> Document {
+    compact(doc! {
         "room": id(member.room.0),
         "user": id(member.user.0),
         "role": member.role.code(),
@@ -31,7 +32,8 @@ fn write(member: &MemberRow) -> Document {
         "inSeq": signed(member.in_seq),
         "fromSeq": signed(member.from_seq),
         "readSeq": signed(member.read_seq),
-    }
+        "usernameKey": username_key,
+    })
 }
 
 fn read(fields: Fields<'_>) -> Result<MemberRow, Unreadable> {
@@ -61,15 +63,22 @@ fn with_places() -> [Document; 2] {
 }
 
 impl Tables {
-    /// Members of one room, in two round trips however many they are.
+    /// Members of one room, in three round trips however many they are.
     pub(super) async fn insert_members(
         &self,
         session: &mut ClientSession,
         room: RoomId,
-        members: impl ExactSizeIterator<Item = &MemberRow>,
+        members: &[&MemberRow],
     ) -> Result<(), Stop> {
+        // Outside of the transaction, whose snapshot need not hold them: a user is there before anyone lets them in.
+        let users: Vec<UserId> = members.iter().map(|member| member.user).collect();
+        let users = self.users_by_ids(&users).await?;
+        let documents = members.iter().zip(&users).map(|(member, user)| {
+            let key = user.as_ref().map(|user| user.username_key.as_str());
+            write(member, key)
+        });
         self.count_members(session, room, i64::try_from(members.len()).unwrap_or(i64::MAX)).await?;
-        match writable(&self.members).insert_many(members.map(write)).session(session).await {
+        match writable(&self.members).insert_many(documents).session(session).await {
             Err(error) if is_taken(&error) => Err(StoreError::Taken(Unique::Member).into()),
             inserted => Ok(inserted.map(drop)?),
         }
@@ -148,12 +157,11 @@ impl Tables {
         limit: u32,
     ) -> Result<Vec<(MemberRow, UserRow)>, StoreError> {
         let pipeline = [
-            doc! { "$match": { "room": id(room.0) } },
+            doc! { "$match": { "room": id(room.0), "usernameKey": { "$gt": after.unwrap_or_default() } } },
+            doc! { "$sort": { "usernameKey": 1 } },
+            doc! { "$limit": i64::from(limit.max(1)) },
             doc! { "$lookup": { "from": "users", "localField": "user", "foreignField": "_id", "as": "person" } },
             doc! { "$unwind": "$person" },
-            doc! { "$match": { "person.usernameKey": { "$gt": after.unwrap_or_default() } } },
-            doc! { "$sort": { "person.usernameKey": 1 } },
-            doc! { "$limit": i64::from(limit.max(1)) },
         ];
         let members = async {
             let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;

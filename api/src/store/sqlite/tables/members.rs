@@ -38,8 +38,9 @@ fn read(cells: &mut Cells<'_>) -> Result<MemberRow> {
 
 pub(in crate::store::sqlite) fn insert(db: &Connection, member: &MemberRow) -> Result<(), StoreError> {
     rooms::count(db, member.room, 1)?;
-    let sql = "INSERT INTO members (room, user, role, joined_at, in_seq, from_seq, read_seq) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    // The name is written down here, as members are listed by it. Whoever lets users be renamed updates it too.
+    let sql = "INSERT INTO members (room, user, role, joined_at, in_seq, from_seq, read_seq, username_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT username_key FROM users WHERE id = ?2))";
     let inserted = db.prepare_cached(sql)?.execute(params![
         member.room.0.as_bytes(),
         member.user.0.as_bytes(),
@@ -108,11 +109,10 @@ pub(in crate::store::sqlite) fn of_room(
     let sql = concat!(
         "SELECT ",
         member_columns!(),
-        " FROM members m JOIN rooms r ON r.id = m.room JOIN users u ON u.id = m.user \
-         WHERE m.room = ?1 AND r.deleted_at IS NULL AND (?2 IS NULL OR u.username_key > ?2) \
-         ORDER BY u.username_key LIMIT ?3"
+        " FROM members m JOIN rooms r ON r.id = m.room \
+         WHERE m.room = ?1 AND r.deleted_at IS NULL AND m.username_key > ?2 ORDER BY m.username_key LIMIT ?3"
     );
-    let members = all(db, sql, params![room.0.as_bytes(), after, limit], |row| read(&mut Cells::new(row)))?;
+    let members = all(db, sql, params![room.0.as_bytes(), after.unwrap_or_default(), limit], |row| read(&mut Cells::new(row)))?;
     let users = users::by_ids(db, &members.iter().map(|member| member.user).collect::<Vec<_>>())?;
     Ok(members.into_iter().zip(users).filter_map(|(member, user)| Some((member, user?))).collect())
 }
