@@ -1,5 +1,6 @@
 //! Pages of lists: how many, and from where.
 
+use crate::store::Part;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rookery_shared::protocol::Problem;
 use serde::{Serialize, de::DeserializeOwned};
@@ -76,6 +77,52 @@ pub(crate) struct Limited {
 }
 
 impl Limited {
+    /// The part of a list that this page shows.
+    pub(crate) fn part<K: DeserializeOwned>(&self) -> Result<Part<K>, Problem> {
+        Ok(match (&self.after, &self.before) {
+            (Some(after), _) => Part::After(after.decode()?),
+            (None, Some(before)) => Part::Before(before.decode()?),
+            (None, None) => Part::First,
+        })
+    }
+
+    /// Cuts what was read, one more than a page shows, to the page; and whether there is more in this direction.
+    pub(crate) fn cut<T>(&self, mut read: Vec<T>) -> (Vec<T>, bool) {
+        let limit = self.limit as usize;
+        let more = read.len() > limit;
+        if self.before.is_some() {
+            read.drain(..read.len().saturating_sub(limit));
+        } else {
+            read.truncate(limit);
+        }
+        (read, more)
+    }
+
+    /// Where to look for whether there is something in the other direction, beyond the first and the last item that are
+    /// shown; nowhere if this page begins the list.
+    pub(crate) fn other_side<K>(&self, ends: Option<(K, K)>) -> Option<Part<K>> {
+        let (first, last) = ends?;
+        match (&self.after, &self.before) {
+            (Some(_), _) => Some(Part::Before(first)),
+            (None, Some(_)) => Some(Part::After(last)),
+            (None, None) => None,
+        }
+    }
+
+    /// The places of the next and of the previous page: whether there is `more` in the direction that was read, and
+    /// something `beyond` in the other one.
+    pub(crate) fn places<K: Serialize>(
+        &self,
+        ends: Option<&(K, K)>,
+        more: bool,
+        beyond: bool,
+    ) -> (Option<String>, Option<String>) {
+        let (after, before) = if self.before.is_some() { (beyond, more) } else { (more, beyond) };
+        let next = ends.filter(|_| after).map(|(_, last)| Cursor::encode(last));
+        let prev = ends.filter(|_| before).map(|(first, _)| Cursor::encode(first));
+        (next, prev)
+    }
+
     /// The part of a whole list, in descending order of `place`, that this page shows; with the places to go on at.
     pub(crate) fn of_descending<T, P: Ord + Clone + DeserializeOwned>(
         &self,

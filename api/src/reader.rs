@@ -4,7 +4,7 @@ use crate::{
     cache::Cache,
     render::{self, KnownUser},
     store::{
-        Op, SharedStore, StoreError,
+        Op, Part, SharedStore, StoreError,
         rows::{EntryRow, MemberRow, RoomRow, SessionRow},
     },
 };
@@ -194,7 +194,7 @@ impl Reader {
         distinct.dedup();
         let people: HashMap<RoomId, Vec<Author>> = stream::iter(distinct)
             .map(|room| async move {
-                let people = self.0.store.members(room, None, SUMMARY_MEMBERS).await?;
+                let people = self.0.store.members(room, Part::First, SUMMARY_MEMBERS).await?;
                 Ok::<_, StoreError>((room, people.iter().map(|(_, user)| render::author(user)).collect()))
             })
             .buffer_unordered(READS_AT_ONCE)

@@ -109,10 +109,16 @@ impl Api {
         Ok(ReadMessage { message, read_by: Vec::new() })
     }
 
-    /// Every durable change of a room after a place, in order and without gaps, as this reader may see it.
+    /// Every durable change of a room after a place, or the last ones before one, in order and without gaps, as this
+    /// reader may see it.
     pub(crate) async fn sync(&self, reader: UserId, room: RoomId, params: &Params) -> Result<SyncPage, Problem> {
         let limit = params.limit()?;
-        let since = params.number("since")?.or(params.number("after")?).unwrap_or(0);
+        let (since, after, before) = (params.number("since")?, params.number("after")?, params.number("before")?);
+        let since = since.or(after);
+        if since.is_some() && before.is_some() {
+            return Err(Problem::field("before", "is not used together with since or after"));
+        }
+        let since = since.unwrap_or(0);
         let from = self.membership(reader, room).await?.from_seq;
         let stream = StreamId::Room(room);
         let store = self.reader.store();
@@ -121,14 +127,18 @@ impl Api {
         if since > head {
             return Err(Code::PastHead.into());
         }
-        let after = since.max(from.saturating_sub(1));
-        let entries = store.entries(stream, Stretch::After(after), limit, false).await.map_err(problem::store)?;
+        let after = Stretch::After(since.max(from.saturating_sub(1)));
+        let stretch = before.map_or(after, Stretch::Before);
+        let mut entries = store.entries(stream, stretch, limit, false).await.map_err(problem::store)?;
+        entries.retain(|entry| entry.seq >= from);
         let items = self.visible(&entries, from).await?;
-        let last = entries.last().map(|entry| entry.seq);
+        let (first, last) = (entries.first().map(|entry| entry.seq), entries.last().map(|entry| entry.seq));
         let head = head.max(last.unwrap_or(0));
+        // The log has no holes, so that its places alone say what there is on either side.
         let next = last.filter(|last| *last < head).map(|last| last.to_string());
+        let prev = first.filter(|first| *first > from.max(1)).map(|first| first.to_string());
         let store_epoch = self.epoch().await?.to_string();
-        Ok(SyncPage { page: Page { items, next, prev: None }, head, store_epoch, from })
+        Ok(SyncPage { page: Page { items, next, prev }, head, store_epoch, from })
     }
 
     /// Entries as a reader sees them who may see everything from a place on.

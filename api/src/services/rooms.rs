@@ -2,10 +2,10 @@
 
 use crate::{
     app::Api,
-    paging::{Cursor, Limited},
+    paging::Limited,
     problem, render,
     store::{
-        Op, StoreError,
+        Op, Part, StoreError,
         rows::{MemberRow, RoomRow},
     },
     text::{self, Fields},
@@ -229,7 +229,8 @@ impl Api {
         let mut after: Option<String> = None;
         loop {
             let store = self.reader.store();
-            let members = store.members(room, after.as_deref(), MEMBERS_AT_ONCE).await.map_err(problem::store)?;
+            let part = after.as_deref().map_or(Part::First, Part::After);
+            let members = store.members(room, part, MEMBERS_AT_ONCE).await.map_err(problem::store)?;
             if members.iter().any(|(member, _)| member.role == MemberRole::Owner && member.user != user) {
                 return Ok(true);
             }
@@ -243,19 +244,22 @@ impl Api {
     /// Public rooms and the caller's own, newest first.
     pub(crate) async fn list_rooms(&self, user: UserId, name: &str, page: &Limited) -> Result<Page<Listed>, Problem> {
         let name = text::wanted(name, MAX_NAME).map_err(|message| Problem::field("q", message))?;
-        let after: Option<RoomId> = page.after.as_ref().map(Cursor::decode).transpose()?;
         let store = self.reader.store();
-        let mut rooms = store.visible_rooms(user, &name, after, page.limit + 1).await.map_err(problem::store)?;
-        let more = rooms.len() > page.limit as usize;
-        rooms.truncate(page.limit as usize);
-        let next = rooms.last().filter(|_| more).map(|(room, _)| Cursor::encode(&room.id));
+        let rooms = store.visible_rooms(user, &name, page.part()?, page.limit + 1).await.map_err(problem::store)?;
+        let (rooms, more) = page.cut(rooms);
+        let ends = rooms.first().zip(rooms.last()).map(|((first, _), (last, _))| (first.id, last.id));
+        let beyond = match page.other_side(ends) {
+            Some(part) => !store.visible_rooms(user, &name, part, 1).await.map_err(problem::store)?.is_empty(),
+            None => false,
+        };
+        let (next, prev) = page.places(ends.as_ref(), more, beyond);
         let keys: Vec<_> = rooms.iter().map(|(room, _)| (room.id, user)).collect();
         let mut mine = self.reader.summaries(&keys).await.map_err(problem::store)?;
         let listed = rooms.into_iter().map(|(room, count)| match mine.remove(&(room.id, user)) {
             Some(summary) => Listed::Mine(Box::new(summary)),
             None => Listed::Public(render::room(&room, count, None)),
         });
-        Ok(Page { items: listed.collect(), next, prev: None })
+        Ok(Page { items: listed.collect(), next, prev })
     }
 
     /// Who is in a room, by username; to members only.
@@ -266,12 +270,22 @@ impl Api {
         page: &Limited,
     ) -> Result<Page<Member>, Problem> {
         self.membership(caller, room).await?;
-        let after: Option<String> = page.after.as_ref().map(Cursor::decode).transpose()?;
+        let part: Part<String> = page.part()?;
+        let part = match &part {
+            Part::First => Part::First,
+            Part::After(key) => Part::After(key.as_str()),
+            Part::Before(key) => Part::Before(key.as_str()),
+        };
         let store = self.reader.store();
-        let mut rows = store.members(room, after.as_deref(), page.limit + 1).await.map_err(problem::store)?;
-        let more = rows.len() > page.limit as usize;
-        rows.truncate(page.limit as usize);
-        let next = rows.last().filter(|_| more).map(|(_, user)| Cursor::encode(&user.username_key));
+        let rows = store.members(room, part, page.limit + 1).await.map_err(problem::store)?;
+        let (rows, more) = page.cut(rows);
+        let ends = rows.first().zip(rows.last());
+        let ends = ends.map(|((_, first), (_, last))| (first.username_key.as_str(), last.username_key.as_str()));
+        let beyond = match page.other_side(ends) {
+            Some(part) => !store.members(room, part, 1).await.map_err(problem::store)?.is_empty(),
+            None => false,
+        };
+        let (next, prev) = page.places(ends.as_ref(), more, beyond);
         let users: Vec<UserId> = rows.iter().map(|(member, _)| member.user).collect();
         let online = self.online(&users).await;
         let items = rows.iter().map(|(member, user)| {
@@ -285,7 +299,7 @@ impl Api {
                 is_online: online.contains(&member.user),
             }
         });
-        Ok(Page { items: items.collect(), next, prev: None })
+        Ok(Page { items: items.collect(), next, prev })
     }
 
     /// Everyone in a room with their username, in its order.
@@ -293,7 +307,8 @@ impl Api {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let members = self.reader.store().members(room, after.as_deref(), MEMBERS_AT_ONCE).await?;
+            let part = after.as_deref().map_or(Part::First, Part::After);
+            let members = self.reader.store().members(room, part, MEMBERS_AT_ONCE).await?;
             all.extend(members.iter().map(|(member, user)| (member.user, render::author(user).username)));
             match (members.len().cmp(&(MEMBERS_AT_ONCE as usize)), members.last()) {
                 (Ordering::Less, _) | (_, None) => return Ok(all),

@@ -110,6 +110,28 @@ pub enum Stretch {
     Newest,
 }
 
+/// Which part of a list is wanted; it comes in the list's own order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<K> {
+    /// Its beginning.
+    First,
+    /// What follows this key.
+    After(K),
+    /// The last ones before this key.
+    Before(K),
+}
+
+impl<K> Part<K> {
+    /// The same part by another sort of key.
+    pub fn map<L>(self, key: impl FnOnce(K) -> L) -> Part<L> {
+        match self {
+            Self::First => Part::First,
+            Self::After(after) => Part::After(key(after)),
+            Self::Before(before) => Part::Before(key(before)),
+        }
+    }
+}
+
 /// The store. Every read is a majority read of the primary, made after the call; every write is majority-committed
 /// when it returns Ok. Indexes are made when a store is opened.
 pub trait Store: Send + Sync + 'static {
@@ -144,12 +166,12 @@ pub trait Store: Send + Sync + 'static {
     /// Rooms by id with their member counts, in the order asked.
     fn rooms<'a>(&'a self, ids: &'a [RoomId]) -> StoreCall<'a, Vec<Option<(RoomRow, u64)>>>;
     /// Public rooms and those that the user is in (conversations not), whose name contains the text (case folded by
-    /// the store, empty for all), newest first, of ids lower than `before`.
+    /// the store, empty for all), newest first.
     fn visible_rooms<'a>(
         &'a self,
         user: UserId,
         name: &'a str,
-        before: Option<RoomId>,
+        part: Part<RoomId>,
         limit: u32,
     ) -> StoreCall<'a, Vec<(RoomRow, u64)>>;
     /// The conversation with this key.
@@ -159,13 +181,9 @@ pub trait Store: Send + Sync + 'static {
     /// Every membership of a user, in rooms that are not deleted, with room and member count, and the time and place of
     /// the newest message (or of the making of the room), most recent first.
     fn rooms_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<MembershipOf>>;
-    /// Members of a room by username key, of keys after `after`.
-    fn members<'a>(
-        &'a self,
-        room: RoomId,
-        after: Option<&'a str>,
-        limit: u32,
-    ) -> StoreCall<'a, Vec<(MemberRow, UserRow)>>;
+    /// Members of a room by username key.
+    fn members<'a>(&'a self, room: RoomId, part: Part<&'a str>, limit: u32)
+    -> StoreCall<'a, Vec<(MemberRow, UserRow)>>;
 
     // The log.
 

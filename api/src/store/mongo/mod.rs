@@ -10,7 +10,7 @@ mod tables;
 mod transaction;
 
 use super::{
-    Appended, MembershipOf, Op, Store, StoreCall, StoreError, Stretch,
+    Appended, MembershipOf, Op, Part, Store, StoreCall, StoreError, Stretch,
     rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
 };
 use mongodb::bson::doc;
@@ -110,10 +110,10 @@ impl Store for MongoStore {
         &'a self,
         user: UserId,
         name: &'a str,
-        before: Option<RoomId>,
+        part: Part<RoomId>,
         limit: u32,
     ) -> StoreCall<'a, Vec<(RoomRow, u64)>> {
-        call(self.tables.visible_rooms(user, name, before, limit))
+        call(self.tables.visible_rooms(user, name, part, limit))
     }
 
     fn conversation<'a>(&'a self, key: &'a str) -> StoreCall<'a, Option<RoomRow>> {
@@ -131,10 +131,10 @@ impl Store for MongoStore {
     fn members<'a>(
         &'a self,
         room: RoomId,
-        after: Option<&'a str>,
+        part: Part<&'a str>,
         limit: u32,
     ) -> StoreCall<'a, Vec<(MemberRow, UserRow)>> {
-        call(self.tables.members_of(room, after, limit))
+        call(self.tables.members_of(room, part, limit))
     }
 
     fn append_messages<'a>(&'a self, messages: &'a [MessageRow]) -> StoreCall<'a, Appended> {

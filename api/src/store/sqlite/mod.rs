@@ -11,7 +11,7 @@ mod tables;
 mod writer;
 
 use super::{
-    Appended, MembershipOf, Op, Store, StoreCall, StoreError, Stretch,
+    Appended, MembershipOf, Op, Part, Store, StoreCall, StoreError, Stretch,
     rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
 };
 use readers::Readers;
@@ -110,11 +110,11 @@ impl Store for SqliteStore {
         &'a self,
         user: UserId,
         name: &'a str,
-        before: Option<RoomId>,
+        part: Part<RoomId>,
         limit: u32,
     ) -> StoreCall<'a, Vec<(RoomRow, u64)>> {
         let name = name.to_owned();
-        self.read(move |db| rooms::visible(db, user, &name, before, limit))
+        self.read(move |db| rooms::visible(db, user, &name, part, limit))
     }
 
     fn conversation<'a>(&'a self, key: &'a str) -> StoreCall<'a, Option<RoomRow>> {
@@ -134,11 +134,11 @@ impl Store for SqliteStore {
     fn members<'a>(
         &'a self,
         room: RoomId,
-        after: Option<&'a str>,
+        part: Part<&'a str>,
         limit: u32,
     ) -> StoreCall<'a, Vec<(MemberRow, UserRow)>> {
-        let after = after.map(str::to_owned);
-        self.read(move |db| members::of_room(db, room, after.as_deref(), limit))
+        let part = part.map(str::to_owned);
+        self.read(move |db| members::of_room(db, room, &part, limit))
     }
 
     fn append_messages<'a>(&'a self, messages: &'a [MessageRow]) -> StoreCall<'a, Appended> {

@@ -52,6 +52,16 @@ async fn sync_gives_every_entry_after_a_place_and_says_where_the_head_is() {
     let page = ada.sync(&room, "?since=1&limit=2").await;
     assert_eq!((each(&page, "seq"), &page["next"]), (vec![&json!(2), &json!(3)], &json!("3")));
     assert_eq!(each(&ada.sync(&room, "?since=5").await, "seq"), Vec::<&Value>::new());
+    assert_eq!(page["prev"], json!("2"));
+    let back = ada.sync(&room, "?before=5&limit=2").await;
+    assert_eq!(
+        (each(&back, "seq"), &back["next"], &back["prev"]),
+        (vec![&json!(3), &json!(4)], &json!("4"), &json!("3"))
+    );
+    let start = ada.sync(&room, "?before=3").await;
+    assert_eq!((each(&start, "seq"), &start["prev"]), (vec![&json!(1), &json!(2)], &Value::Null));
+    assert_eq!(ada.get(&format!("/rooms/{room}/sync?before=x")).await.problem(422, "invalid"), ["before"]);
+    assert_eq!(ada.get(&format!("/rooms/{room}/sync?before=2&since=1")).await.problem(422, "invalid"), ["before"]);
     ada.get(&format!("/rooms/{room}/sync?since=6")).await.problem(409, "past_head");
     assert_eq!(ada.get(&format!("/rooms/{room}/sync?since=x")).await.problem(422, "invalid"), ["since"]);
 }

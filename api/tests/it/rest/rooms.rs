@@ -161,6 +161,15 @@ async fn members_are_listed_by_name_with_who_is_online() {
     let next = first["next"].as_str().expect("there is more");
     let second = ada.get(&format!("/rooms/{room}/members?limit=3&after={next}")).await.ok();
     assert_eq!((each(&second, "username"), &second["next"]), (vec![&json!("eve")], &Value::Null));
+    let prev = second["prev"].as_str().expect("there is something before");
+    let back = ada.get(&format!("/rooms/{room}/members?limit=2&before={prev}")).await.ok();
+    assert_eq!(each(&back, "username"), ["ben", "cleo"]);
+    assert!(back["next"].is_string());
+    let prev = back["prev"].as_str().expect("there is something before");
+    let start = ada.get(&format!("/rooms/{room}/members?limit=2&before={prev}")).await.ok();
+    assert_eq!((each(&start, "username"), &start["prev"]), (vec![&json!("ada")], &Value::Null));
+    let refused = ada.get(&format!("/rooms/{room}/members?before=???")).await;
+    assert_eq!(refused.problem(422, "invalid"), ["before"]);
 }
 
 #[tokio::test]
@@ -181,6 +190,12 @@ async fn rooms_are_found_by_name_newest_first() {
     let second = ben.get(&format!("/rooms?limit=2&after={next}")).await.ok();
     let names: Vec<_> = [each(&first, "name"), each(&second, "name")].concat();
     assert_eq!(names, ["New BOOKS", "Music", "Books"]);
+    assert_eq!((&first["prev"], &second["next"]), (&Value::Null, &Value::Null));
+    let prev = second["prev"].as_str().expect("there is something before");
+    let back = ben.get(&format!("/rooms?limit=1&before={prev}")).await.ok();
+    assert_eq!(each(&back, "name"), ["Music"]);
+    assert!(back["next"].is_string() && back["prev"].is_string(), "{back}");
+    assert_eq!(ben.get("/rooms?before=???").await.problem(422, "invalid"), ["before"]);
     assert_eq!(ben.get("/rooms?after=???").await.problem(422, "invalid"), ["after"]);
     for wrong in ["%00", "a%0Ab", &"x".repeat(101)] {
         assert_eq!(ben.get(&format!("/rooms?q={wrong}")).await.problem(422, "invalid"), ["q"], "{wrong}");

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use rookery_api::store::{
-    Appended, MembershipOf, Op, SharedStore, Store, StoreCall, StoreError, Stretch,
+    Appended, MembershipOf, Op, Part, SharedStore, Store, StoreCall, StoreError, Stretch,
     rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
 };
 use rookery_shared::ids::{MessageId, RoomId, SessionId, StreamId, UserId};
@@ -40,11 +40,11 @@ hooked! {
     session<'a>(id: SessionId) -> Option<SessionRow>;
     replace_session<'a>(session: SessionRow) -> ();
     rooms<'a>(ids: &'a [RoomId]) -> Vec<Option<(RoomRow, u64)>>;
-    visible_rooms<'a>(user: UserId, name: &'a str, before: Option<RoomId>, limit: u32) -> Vec<(RoomRow, u64)>;
+    visible_rooms<'a>(user: UserId, name: &'a str, part: Part<RoomId>, limit: u32) -> Vec<(RoomRow, u64)>;
     conversation<'a>(key: &'a str) -> Option<RoomRow>;
     memberships<'a>(of: &'a [(RoomId, UserId)]) -> Vec<Option<MemberRow>>;
     rooms_of<'a>(user: UserId, limit: u32) -> Vec<MembershipOf>;
-    members<'a>(room: RoomId, after: Option<&'a str>, limit: u32) -> Vec<(MemberRow, UserRow)>;
+    members<'a>(room: RoomId, part: Part<&'a str>, limit: u32) -> Vec<(MemberRow, UserRow)>;
     append_messages<'a>(messages: &'a [MessageRow]) -> Appended;
     commit<'a>(entries: &'a [EntryRow], ops: &'a [Op]) -> ();
     heads<'a>(streams: &'a [StreamId]) -> Vec<u64>;

@@ -4,7 +4,7 @@ use super::{
     conformance,
     fixture::{Fixture, conversation, entry, message, messages, room, time},
 };
-use rookery_api::store::{Op, rows::RoomRow};
+use rookery_api::store::{Op, Part, rows::RoomRow};
 use rookery_shared::{
     envelope::Kind,
     ids::{StreamId, UserId},
@@ -30,9 +30,9 @@ async fn everyone_sees_public_rooms_and_their_own(store: Fixture) {
     store.with_room(&hers, &[ada]).await;
     store.with_room(&his, &[bo]).await;
     store.with_room(&talk, &[ada, bo]).await;
-    let seen = store.visible_rooms(ada, "", None, 10).await.expect("read");
+    let seen = store.visible_rooms(ada, "", Part::First, 10).await.expect("read");
     assert_eq!(seen, [(hers, 1), (public.clone(), 2)]);
-    assert_eq!(store.visible_rooms(UserId::new(), "", None, 10).await.expect("read"), [(public, 2)]);
+    assert_eq!(store.visible_rooms(UserId::new(), "", Part::First, 10).await.expect("read"), [(public, 2)]);
 }
 
 async fn rooms_are_found_by_a_part_of_their_name_without_case(store: Fixture) {
@@ -42,7 +42,7 @@ async fn rooms_are_found_by_a_part_of_their_name_without_case(store: Fixture) {
     store.with_room(&dots, &[ada]).await;
     store.with_room(&room("abc"), &[]).await;
     let found = async |name: &str| {
-        let rooms = store.visible_rooms(ada, name, None, 10).await.expect("read");
+        let rooms = store.visible_rooms(ada, name, Part::First, 10).await.expect("read");
         rooms.into_iter().map(|(room, _)| room.id).collect::<Vec<_>>()
     };
     assert_eq!(found("STRASSE").await, [street.id]);
@@ -59,14 +59,17 @@ async fn visible_rooms_come_newest_first_and_page(store: Fixture) {
     for room in &rooms {
         store.with_room(room, &[ada]).await;
     }
-    let ids = async |before, limit| {
-        let found = store.visible_rooms(ada, "r", before, limit).await.expect("read");
+    let ids = async |part, limit| {
+        let found = store.visible_rooms(ada, "r", part, limit).await.expect("read");
         found.into_iter().map(|(room, _)| room.id).collect::<Vec<_>>()
     };
-    assert_eq!(ids(None, 2).await, [rooms[4].id, rooms[3].id]);
-    assert_eq!(ids(Some(rooms[3].id), 2).await, [rooms[2].id, rooms[1].id]);
-    assert_eq!(ids(Some(rooms[1].id), 2).await, [rooms[0].id]);
-    assert!(ids(Some(rooms[0].id), 2).await.is_empty());
+    assert_eq!(ids(Part::First, 2).await, [rooms[4].id, rooms[3].id]);
+    assert_eq!(ids(Part::After(rooms[3].id), 2).await, [rooms[2].id, rooms[1].id]);
+    assert_eq!(ids(Part::After(rooms[1].id), 2).await, [rooms[0].id]);
+    assert!(ids(Part::After(rooms[0].id), 2).await.is_empty());
+    assert_eq!(ids(Part::Before(rooms[0].id), 2).await, [rooms[2].id, rooms[1].id]);
+    assert_eq!(ids(Part::Before(rooms[3].id), 2).await, [rooms[4].id]);
+    assert!(ids(Part::Before(rooms[4].id), 2).await.is_empty());
 }
 
 async fn ones_rooms_come_by_last_activity(store: Fixture) {

@@ -5,7 +5,7 @@ use super::{
     fixture::{Fixture, conversation, member, room, time, user},
 };
 use rookery_api::store::{
-    Op, StoreError, Unique,
+    Op, Part, StoreError, Unique,
     rows::{MemberRow, RoomRow},
 };
 use rookery_shared::{
@@ -59,9 +59,9 @@ async fn a_deleted_room_is_not_there(store: Fixture) {
     let gone = RoomRow { deleted_at: Some(time(3)), ..room("gone") };
     store.commit(&[], &[Op::InsertRoom(gone.clone())]).await.expect("made");
     assert_eq!(store.rooms(&[gone.id]).await.expect("read"), [None]);
-    assert!(store.visible_rooms(ada.id, "", None, 10).await.expect("read").is_empty());
+    assert!(store.visible_rooms(ada.id, "", Part::First, 10).await.expect("read").is_empty());
     assert!(matches!(store.commit(&[], &[Op::InsertMember(member(gone.id, ada.id))]).await, Err(StoreError::Stale(_))));
-    assert!(store.members(gone.id, None, 10).await.expect("read").is_empty());
+    assert!(store.members(gone.id, Part::First, 10).await.expect("read").is_empty());
     assert_eq!(store.memberships(&[(gone.id, ada.id)]).await.expect("read"), [None]);
     assert!(store.rooms_of(ada.id, 10).await.expect("read").is_empty());
 }
@@ -170,7 +170,10 @@ async fn members_come_by_name_and_page(store: Fixture) {
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!(names(store.members(place.id, None, 3).await.expect("read")), ["ada", "bo", "carol"]);
-    assert_eq!(names(store.members(place.id, Some("bo"), 3).await.expect("read")), ["carol", "dan"]);
-    assert!(store.members(place.id, Some("dan"), 3).await.expect("read").is_empty());
+    assert_eq!(names(store.members(place.id, Part::First, 3).await.expect("read")), ["ada", "bo", "carol"]);
+    assert_eq!(names(store.members(place.id, Part::After("bo"), 3).await.expect("read")), ["carol", "dan"]);
+    assert!(store.members(place.id, Part::After("dan"), 3).await.expect("read").is_empty());
+    assert_eq!(names(store.members(place.id, Part::Before("dan"), 2).await.expect("read")), ["bo", "carol"]);
+    assert_eq!(names(store.members(place.id, Part::Before("bo"), 2).await.expect("read")), ["ada"]);
+    assert!(store.members(place.id, Part::Before("ada"), 2).await.expect("read").is_empty());
 }

@@ -2,7 +2,7 @@
 
 use super::{Tables, rooms, users, writable};
 use crate::store::{
-    MembershipOf, StoreError, Unique,
+    MembershipOf, Part, StoreError, Unique,
     codec::{Code, Unreadable, in_order, signed},
     mongo::{
         error::is_taken,
@@ -153,12 +153,17 @@ impl Tables {
     pub(in crate::store::mongo) async fn members_of(
         &self,
         room: RoomId,
-        after: Option<&str>,
+        part: Part<&str>,
         limit: u32,
     ) -> Result<Vec<(MemberRow, UserRow)>, StoreError> {
+        let (side, key, direction) = match part {
+            Part::First => ("$gt", "", 1),
+            Part::After(key) => ("$gt", key, 1),
+            Part::Before(key) => ("$lt", key, -1),
+        };
         let pipeline = [
-            doc! { "$match": { "room": id(room.0), "usernameKey": { "$gt": after.unwrap_or_default() } } },
-            doc! { "$sort": { "usernameKey": 1 } },
+            doc! { "$match": { "room": id(room.0), "usernameKey": { side: key } } },
+            doc! { "$sort": { "usernameKey": direction } },
             doc! { "$limit": i64::from(limit.max(1)) },
             doc! { "$lookup": { "from": "users", "localField": "user", "foreignField": "_id", "as": "person" } },
             doc! { "$unwind": "$person" },
@@ -167,7 +172,10 @@ impl Tables {
             let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
             all(cursor, |fields| Ok((read(fields)?, users::read(fields.inner("person")?)?))).await
         };
-        let (is_room, members) = tokio::try_join!(self.is_room(room), members)?;
+        let (is_room, mut members) = tokio::try_join!(self.is_room(room), members)?;
+        if direction < 0 {
+            members.reverse();
+        }
         Ok(if is_room { members } else { Vec::new() })
     }
 }

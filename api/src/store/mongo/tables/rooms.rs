@@ -3,7 +3,7 @@
 use super::{Tables, writable};
 use crate::{
     store::{
-        StoreError, Unique,
+        Part, StoreError, Unique,
         codec::{Code, Unreadable, in_order},
         mongo::{
             error::is_taken,
@@ -113,7 +113,7 @@ impl Tables {
         &self,
         user: UserId,
         name: &str,
-        before: Option<RoomId>,
+        part: Part<RoomId>,
         limit: u32,
     ) -> Result<Vec<(RoomRow, u64)>, StoreError> {
         let mine = self.members.find(doc! { "user": id(user.0) }).projection(doc! { "room": 1 }).await?;
@@ -121,16 +121,26 @@ impl Tables {
         // Each half is read in the order of an index and both are merged, so that a page reads little more than itself.
         let mut public = doc! { "visibility": Visibility::Public.code() };
         let mut own = doc! { "$in": mine };
-        if let Some(before) = before {
-            public.insert("_id", doc! { "$lt": id(before.0) });
-            own.insert("$lt", id(before.0));
+        // Newest first: what follows a room has a lower id.
+        let (side, direction) = match part {
+            Part::First => (None, -1),
+            Part::After(room) => (Some(("$lt", room)), -1),
+            Part::Before(room) => (Some(("$gt", room)), 1),
+        };
+        if let Some((side, room)) = side {
+            public.insert("_id", doc! { side: id(room.0) });
+            own.insert(side, id(room.0));
         }
         let mut wanted = doc! { "$or": [public, { "_id": own }], "type": RoomType::Room.code(), "deletedAt": null };
         if !name.is_empty() {
             wanted.insert("nameKey", doc! { "$regex": literal(&fold(name)) });
         }
-        let cursor = self.rooms.find(wanted).sort(doc! { "_id": -1 }).limit(i64::from(limit.max(1))).await?;
-        all(cursor, |fields| Ok(read(fields)?)).await
+        let cursor = self.rooms.find(wanted).sort(doc! { "_id": direction }).limit(i64::from(limit.max(1))).await?;
+        let mut found = all(cursor, |fields| Ok(read(fields)?)).await?;
+        if direction > 0 {
+            found.reverse();
+        }
+        Ok(found)
     }
 
     /// Whether the room is there.

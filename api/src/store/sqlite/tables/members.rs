@@ -6,7 +6,7 @@ use super::{
     users,
 };
 use crate::store::{
-    MembershipOf, StoreError, Unique,
+    MembershipOf, Part, StoreError, Unique,
     codec::{Code, signed},
     rows::{MemberRow, UserRow},
     sqlite::{cells::Cells, error::is_taken},
@@ -100,19 +100,37 @@ pub(in crate::store::sqlite) fn rooms_of(
     })?)
 }
 
+/// The members of a room on one side of a name, in one direction.
+macro_rules! of_room {
+    ($side:literal, $direction:literal) => {
+        concat!(
+            "SELECT ",
+            member_columns!(),
+            " FROM members m JOIN rooms r ON r.id = m.room WHERE m.room = ?1 AND r.deleted_at IS NULL \
+             AND m.username_key ",
+            $side,
+            " ?2 ORDER BY m.username_key ",
+            $direction,
+            " LIMIT ?3"
+        )
+    };
+}
+
 pub(in crate::store::sqlite) fn of_room(
     db: &Connection,
     room: RoomId,
-    after: Option<&str>,
+    part: &Part<String>,
     limit: u32,
 ) -> Result<Vec<(MemberRow, UserRow)>, StoreError> {
-    let sql = concat!(
-        "SELECT ",
-        member_columns!(),
-        " FROM members m JOIN rooms r ON r.id = m.room \
-         WHERE m.room = ?1 AND r.deleted_at IS NULL AND m.username_key > ?2 ORDER BY m.username_key LIMIT ?3"
-    );
-    let members = all(db, sql, params![room.0.as_bytes(), after.unwrap_or_default(), limit], |row| read(&mut Cells::new(row)))?;
+    let (sql, key) = match part {
+        Part::First => (of_room!(">", "ASC"), ""),
+        Part::After(key) => (of_room!(">", "ASC"), key.as_str()),
+        Part::Before(key) => (of_room!("<", "DESC"), key.as_str()),
+    };
+    let mut members = all(db, sql, params![room.0.as_bytes(), key, limit], |row| read(&mut Cells::new(row)))?;
+    if matches!(part, Part::Before(_)) {
+        members.reverse();
+    }
     let users = users::by_ids(db, &members.iter().map(|member| member.user).collect::<Vec<_>>())?;
     Ok(members.into_iter().zip(users).filter_map(|(member, user)| Some((member, user?))).collect())
 }

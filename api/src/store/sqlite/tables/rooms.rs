@@ -3,7 +3,7 @@
 use super::{all, each, first};
 use crate::{
     store::{
-        StoreError, Unique,
+        Part, StoreError, Unique,
         codec::Code,
         rows::RoomRow,
         sqlite::{cells::Cells, error::is_taken},
@@ -89,28 +89,44 @@ pub(in crate::store::sqlite) fn by_conversation(db: &Connection, key: &str) -> R
     Ok(first(db, sql, [key], |row| read(&mut Cells::new(row)))?.map(|(room, _)| room))
 }
 
+/// The visible rooms on one side of an id, in one direction. The planner merges the two halves in the order of their
+/// indexes, so that a page reads little more than itself.
+macro_rules! visible {
+    ($side:literal, $direction:literal) => {
+        concat!(
+            "SELECT ",
+            room_columns!(),
+            " FROM rooms r WHERE r.visibility = ?1 AND r.id ",
+            $side,
+            " ?2 AND r.room_type = ?3 AND r.deleted_at IS NULL AND instr(r.name_key, ?4) > 0 \
+             UNION SELECT ",
+            room_columns!(),
+            " FROM members m JOIN rooms r ON r.id = m.room WHERE m.user = ?5 AND r.id ",
+            $side,
+            " ?2 AND r.room_type = ?3 AND r.deleted_at IS NULL AND instr(r.name_key, ?4) > 0 ORDER BY 1 ",
+            $direction,
+            " LIMIT ?6"
+        )
+    };
+}
+
 pub(in crate::store::sqlite) fn visible(
     db: &Connection,
     user: UserId,
     name: &str,
-    before: Option<RoomId>,
+    part: Part<RoomId>,
     limit: u32,
 ) -> Result<Vec<(RoomRow, u64)>, StoreError> {
-    // The planner merges the two halves in the order of their indexes, so that a page reads little more than itself.
-    let sql = concat!(
-        "SELECT ",
-        room_columns!(),
-        " FROM rooms r WHERE r.visibility = ?1 AND r.id < ?2 AND r.room_type = ?3 AND r.deleted_at IS NULL \
-         AND instr(r.name_key, ?4) > 0 \
-         UNION SELECT ",
-        room_columns!(),
-        " FROM members m JOIN rooms r ON r.id = m.room WHERE m.user = ?5 AND r.id < ?2 AND r.room_type = ?3 \
-         AND r.deleted_at IS NULL AND instr(r.name_key, ?4) > 0 \
-         ORDER BY 1 DESC LIMIT ?6"
-    );
-    // Nothing is greater than all bits set; a missing bound is that one.
-    let before = before.map_or([0xff; 16], |room| room.0.into_bytes());
-    let params =
-        params![Visibility::Public.code(), before, RoomType::Room.code(), fold(name), user.0.as_bytes(), limit];
-    Ok(all(db, sql, params, |row| read(&mut Cells::new(row)))?)
+    let (sql, id) = match part {
+        // Nothing is greater than all bits set.
+        Part::First => (visible!("<", "DESC"), [0xff; 16]),
+        Part::After(room) => (visible!("<", "DESC"), room.0.into_bytes()),
+        Part::Before(room) => (visible!(">", "ASC"), room.0.into_bytes()),
+    };
+    let params = params![Visibility::Public.code(), id, RoomType::Room.code(), fold(name), user.0.as_bytes(), limit];
+    let mut found = all(db, sql, params, |row| read(&mut Cells::new(row)))?;
+    if matches!(part, Part::Before(_)) {
+        found.reverse();
+    }
+    Ok(found)
 }
