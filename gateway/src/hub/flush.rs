@@ -44,6 +44,7 @@ impl Core {
         let Some(busy) = &mut stream.busy else { return false };
         let now = Instant::now();
         if busy.not_before > now && !busy.is_full() && busy.frames > 0 {
+            busy.waited = true;
             *next = Some(next.map_or(busy.not_before, |next: Instant| next.min(busy.not_before)));
             state.to_flush.push_back(slot);
             return false;
@@ -113,13 +114,12 @@ pub fn put_pending(state: &mut State, slot: u32, event: &Event) {
 }
 
 fn begin(stream: &mut Stream, now: Instant) {
-    let pace = Stream::pace(stream.members.len());
+    let members = stream.members.len();
     let busy = stream.busy();
     if busy.frames == 0 {
         return;
     }
-    busy.frames = 0;
-    busy.not_before = now + pace;
+    busy.pace_next(members, now);
     let frames = std::array::from_fn(|transport| busy.pending[transport].split().freeze());
     busy.flushing = Some(Flushing { frames, next: 0 });
 }
