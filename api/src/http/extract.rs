@@ -12,7 +12,11 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
+use tokio::time::timeout;
+
+/// How long a body may take. It is small, and a client that sends it byte by byte holds a connection meanwhile.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A JSON object as body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -24,14 +28,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !is_json(request.headers()) {
             return Err(Code::UnsupportedMediaType.into());
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(failed) if failed.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::from(Code::TooLarge)
-            }
-            _ => Code::BadRequest.into(),
-        })?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&read(request, state, BODY_WITHIN).await?)?))
     }
+}
+
+/// Reads a body, if it comes in time.
+async fn read<S: Send + Sync>(request: Request, state: &S, within: Duration) -> Result<Bytes, Problem> {
+    let body = timeout(within, Bytes::from_request(request, state)).await;
+    body.map_err(|_| Problem::from(Code::RequestTimeout))?.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(failed) if failed.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+            Code::TooLarge.into()
+        }
+        _ => Code::BadRequest.into(),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -159,6 +168,16 @@ mod tests {
         for (json, field) in cases {
             assert_eq!(refused(json), (Code::Invalid, field.to_owned()), "{json}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+        let request = Request::new(axum::body::Body::from_stream(never));
+        let refused = read(request, &(), Duration::from_millis(10)).await.expect_err("is refused");
+        assert_eq!((refused.code, refused.code.status()), (Code::RequestTimeout, 408));
+        let request = Request::new(axum::body::Body::from("{}"));
+        assert_eq!(read(request, &(), Duration::from_mins(1)).await.as_deref(), Ok(&b"{}"[..]));
     }
 
     #[test]

@@ -50,6 +50,8 @@ codes! {
     NotFound = "not_found", 404, "Not found";
     /// This method is not for this path.
     MethodNotAllowed = "method_not_allowed", 405, "Method not allowed";
+    /// The request's body did not come in time.
+    RequestTimeout = "request_timeout", 408, "The request took too long";
     /// Something else is there already.
     Conflict = "conflict", 409, "Conflict";
     /// The clientId was used for other content.
