@@ -214,8 +214,11 @@ impl Api {
                     if seen.room.room_type.is_conversation() {
                         return Err(Problem::new(Code::Forbidden, "A conversation of exact people cannot be left"));
                     }
-                    if member.role == MemberRole::Owner && seen.member_count > 1 && !api.other_owner(id, user).await? {
-                        return Err(Code::LastOwner.into());
+                    if member.role == MemberRole::Owner && seen.member_count > 1 {
+                        let other = api.reader.store().has_other_owner(id, user).await.map_err(problem::store)?;
+                        if !other {
+                            return Err(Code::LastOwner.into());
+                        }
                     }
                     let left = heads.entry(StreamId::Room(id), Kind::UserLeft, user.0, 0);
                     let removed = heads.entry(StreamId::User(user), Kind::RoomRemoved, id.0, left.seq);
@@ -223,22 +226,6 @@ impl Api {
                 }
             })
             .await
-    }
-
-    async fn other_owner(&self, room: RoomId, user: UserId) -> Result<bool, Problem> {
-        let mut after: Option<String> = None;
-        loop {
-            let store = self.reader.store();
-            let part = after.as_deref().map_or(Part::First, Part::After);
-            let members = store.members(room, part, MEMBERS_AT_ONCE).await.map_err(problem::store)?;
-            if members.iter().any(|(member, _)| member.role == MemberRole::Owner && member.user != user) {
-                return Ok(true);
-            }
-            after = members.last().map(|(_, user)| user.username_key.clone());
-            if after.is_none() {
-                return Ok(false);
-            }
-        }
     }
 
     /// Public rooms and the caller's own, newest first.

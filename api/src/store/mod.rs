@@ -181,6 +181,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every membership of a user, in rooms that are not deleted, with room and member count, and the time and place of
     /// the newest message (or of the making of the room), most recent first.
     fn rooms_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<MembershipOf>>;
+    /// Whether someone other than this user owns a room.
+    fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool>;
     /// Members of a room by username key.
     fn members<'a>(&'a self, room: RoomId, part: Part<&'a str>, limit: u32)
     -> StoreCall<'a, Vec<(MemberRow, UserRow)>>;

@@ -128,6 +128,10 @@ impl Store for MongoStore {
         call(self.tables.rooms_of(user, limit))
     }
 
+    fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
+        call(self.tables.has_other_owner(room, user))
+    }
+
     fn members<'a>(
         &'a self,
         room: RoomId,

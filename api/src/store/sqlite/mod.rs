@@ -131,6 +131,10 @@ impl Store for SqliteStore {
         self.read(move |db| members::rooms_of(db, user, limit))
     }
 
+    fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
+        self.read(move |db| members::has_other_owner(db, room, user))
+    }
+
     fn members<'a>(
         &'a self,
         room: RoomId,

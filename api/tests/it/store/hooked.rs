@@ -44,6 +44,7 @@ hooked! {
     conversation<'a>(key: &'a str) -> Option<RoomRow>;
     memberships<'a>(of: &'a [(RoomId, UserId)]) -> Vec<Option<MemberRow>>;
     rooms_of<'a>(user: UserId, limit: u32) -> Vec<MembershipOf>;
+    has_other_owner<'a>(room: RoomId, user: UserId) -> bool;
     members<'a>(room: RoomId, part: Part<&'a str>, limit: u32) -> Vec<(MemberRow, UserRow)>;
     append_messages<'a>(messages: &'a [MessageRow]) -> Appended;
     commit<'a>(entries: &'a [EntryRow], ops: &'a [Op]) -> ();

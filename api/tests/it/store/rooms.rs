@@ -26,6 +26,7 @@ conformance! {
     who_is_no_member_cannot_go,
     the_count_follows_the_members,
     members_come_by_name_and_page,
+    another_owner_of_the_same_room_is_found,
 }
 
 async fn a_room_is_read_back_as_written_with_its_count(store: Fixture) {
@@ -176,4 +177,17 @@ async fn members_come_by_name_and_page(store: Fixture) {
     assert_eq!(names(store.members(place.id, Part::Before("dan"), 2).await.expect("read")), ["bo", "carol"]);
     assert_eq!(names(store.members(place.id, Part::Before("bo"), 2).await.expect("read")), ["ada"]);
     assert!(store.members(place.id, Part::Before("ada"), 2).await.expect("read").is_empty());
+}
+
+async fn another_owner_of_the_same_room_is_found(store: Fixture) {
+    let (place, elsewhere) = (room("r"), room("elsewhere"));
+    let (ada, bo) = (UserId::new(), UserId::new());
+    store.with_room(&place, &[UserId::new()]).await;
+    store.with_room(&elsewhere, &[]).await;
+    let owner = |place: RoomId, user| Op::InsertMember(MemberRow { role: MemberRole::Owner, ..member(place, user) });
+    store.commit(&[], &[owner(place.id, ada), owner(elsewhere.id, bo)]).await.expect("inserted");
+    assert!(!store.has_other_owner(place.id, ada).await.expect("read"));
+    assert!(store.has_other_owner(place.id, bo).await.expect("read"));
+    store.commit(&[], &[owner(place.id, bo)]).await.expect("inserted");
+    assert!(store.has_other_owner(place.id, ada).await.expect("read"));
 }

@@ -18,6 +18,7 @@ use mongodb::{
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, UserId},
+    model::MemberRole,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -148,6 +149,15 @@ impl Tables {
             Ok(MembershipOf { member: read(fields)?, room, member_count, last_activity_at })
         })
         .await
+    }
+
+    pub(in crate::store::mongo) async fn has_other_owner(
+        &self,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
+        let other = doc! { "room": id(room.0), "role": MemberRole::Owner.code(), "user": { "$ne": id(user.0) } };
+        Ok(self.members.find_one(other).await?.is_some())
     }
 
     pub(in crate::store::mongo) async fn members_of(

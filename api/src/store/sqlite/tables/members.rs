@@ -14,6 +14,7 @@ use crate::store::{
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, UserId},
+    model::MemberRole,
 };
 use rusqlite::{Connection, Result, params};
 
@@ -98,6 +99,16 @@ pub(in crate::store::sqlite) fn rooms_of(
         let (room, member_count) = rooms::read(&mut cells)?;
         Ok(MembershipOf { member, room, member_count, last_activity_at: cells.time()? })
     })?)
+}
+
+pub(in crate::store::sqlite) fn has_other_owner(
+    db: &Connection,
+    room: RoomId,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM members WHERE room = ?1 AND role = ?2 AND user <> ?3 LIMIT 1";
+    let params = params![room.0.as_bytes(), MemberRole::Owner.code(), user.0.as_bytes()];
+    Ok(first(db, sql, params, |_| Ok(()))?.is_some())
 }
 
 /// The members of a room on one side of a name, in one direction.
