@@ -2,7 +2,7 @@
 //!
 //! Messages queue per shard (a shard is a fixed part of all rooms) and go to the store in natural batches: what
 //! queued while the last write was in flight goes out together in one ordered insert. Other durable changes are
-//! jobs in the same queue. The writer numbers entries, settles clashes with other writers, and publishes what is
+//! jobs in the same queue, that run beside the writing. The writer numbers entries, settles clashes with other writers, and publishes what is
 //! committed. It checks neither membership nor limits, and never decides by a clock.
 
 mod change;
@@ -42,7 +42,8 @@ pub struct WriterConfig {
     pub queue_bytes: u32,
     /// Rooms whose heads one shard remembers. Default 100,000.
     pub heads: usize,
-    /// A write that waited longer is dropped, so that nothing old lands in a deleted room. Default 10 s.
+    /// A write that waited longer is dropped, and a job that ran longer given up, so that nothing old lands in a deleted
+    /// room. Default 10 s.
     pub max_wait: Duration,
     /// How long one write tries to get past clashes. Default 5 s.
     pub retry_for: Duration,

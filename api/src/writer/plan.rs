@@ -75,6 +75,11 @@ impl Waiting {
         Self { row, author: message.author, trace: message.trace, since, waiter }
     }
 
+    /// Where it goes.
+    pub(super) fn room(&self) -> RoomId {
+        self.row.room
+    }
+
     /// Answers that it was not written.
     pub(super) fn refuse(self) {
         self.waiter.answer(Err(SendError::NotWritten));

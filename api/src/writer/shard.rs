@@ -1,11 +1,12 @@
-//! One shard of the writer: a task that writes the messages of its rooms batch after batch, and runs their jobs.
+//! One shard of the writer: a task that writes the messages of its rooms batch after batch, and runs their jobs beside
+//! that.
 
 use super::{
     SendError, Tools,
     plan::{Plan, Waiting},
 };
 use crate::store::{Appended, StoreError};
-use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use futures_util::future::BoxFuture;
 use metrics::{counter, histogram};
 use rookery_shared::{
     clock,
@@ -13,17 +14,17 @@ use rookery_shared::{
     ids::{RoomId, StreamId},
 };
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{Instant, sleep},
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
 };
 
-/// Jobs of different rooms that run at once. Messages wait for one round of them, so a room full of newcomers cannot
-/// hold up what is said.
+/// Jobs of different streams that run at once.
 const JOBS_AT_ONCE: usize = 16;
 
 /// What a job does.
@@ -88,42 +89,70 @@ impl HeadCache {
 }
 
 /// The task's state. It alone writes its rooms in this process: that is what keeps one batch per room in flight.
+///
+/// Jobs run beside the writing, at most one for each stream: two at once would only clash with one another. Messages of
+/// a room whose job runs are held back until it is done, and those of all others go on.
 pub(super) struct Shard {
     queue: mpsc::Receiver<Work>,
     tools: Arc<Tools>,
     heads: HeadCache,
     messages: Vec<Waiting>,
+    /// Messages that wait for the job of their room; bounded like the queue, by the permits that they hold.
+    held: HashMap<RoomId, Vec<Waiting>>,
     jobs: VecDeque<Job>,
+    running: JoinSet<Ran>,
+    /// The home stream of each job that runs.
+    homes: HashMap<Id, StreamId>,
 }
 
 impl Shard {
     pub(super) fn new(queue: mpsc::Receiver<Work>, tools: Arc<Tools>) -> Self {
         let heads = HeadCache::new(tools.config.heads);
-        Self { queue, tools, heads, messages: Vec::new(), jobs: VecDeque::new() }
+        Self {
+            queue,
+            tools,
+            heads,
+            messages: Vec::new(),
+            held: HashMap::new(),
+            jobs: VecDeque::new(),
+            running: JoinSet::new(),
+            homes: HashMap::new(),
+        }
     }
 
     pub(super) async fn run(mut self) {
-        loop {
-            if self.jobs.is_empty() {
-                match self.queue.recv().await {
+        let mut open = true;
+        while open || !self.running.is_empty() {
+            tokio::select! {
+                work = self.queue.recv(), if open => match work {
                     Some(work) => self.take(work),
-                    None => return,
-                }
+                    None => open = false,
+                },
+                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
             }
             while self.messages.len() < self.tools.config.max_batch {
                 let Ok(work) = self.queue.try_recv() else { break };
                 self.take(work);
             }
+            // First the messages, so that a room full of newcomers cannot hold up what is said.
             self.write().await;
-            self.run_jobs().await;
+            self.start_jobs();
         }
     }
 
     fn take(&mut self, work: Work) {
         match work {
+            Work::Message(waiting) if self.is_busy(StreamId::Room(waiting.room())) => {
+                self.held.entry(waiting.room()).or_default().push(*waiting);
+            }
             Work::Message(waiting) => self.messages.push(*waiting),
             Work::Job(job) => self.jobs.push_back(job),
         }
+    }
+
+    /// Whether a job of this stream runs. There are few at a time.
+    fn is_busy(&self, home: StreamId) -> bool {
+        self.homes.values().any(|busy| *busy == home)
     }
 
     /// Writes what is there, and ends with every message of it answered.
@@ -172,7 +201,9 @@ impl Shard {
         while let Ok(work) = self.queue.try_recv() {
             self.take(work);
         }
-        let (messages, jobs) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.jobs));
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.extend(self.held.drain().flat_map(|(_, held)| held));
+        let jobs = std::mem::take(&mut self.jobs);
         counter!("rookery_api_writer_dropped_total").increment((messages.len() + jobs.len()) as u64);
         messages.into_iter().for_each(Waiting::refuse);
         // Whoever asked for a job learns of its end without an answer.
@@ -261,35 +292,44 @@ impl Shard {
         Ok(())
     }
 
-    /// Runs the next jobs, at most one for each stream: two at once would only clash with one another.
-    async fn run_jobs(&mut self) {
-        let mut homes = HashSet::new();
-        let mut round = Vec::new();
-        let mut left = VecDeque::new();
-        for job in self.jobs.drain(..) {
+    /// Starts what may run now.
+    fn start_jobs(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
             if job.since.elapsed() > self.tools.config.max_wait {
                 counter!("rookery_api_writer_dropped_total").increment(1);
-            } else if round.len() < JOBS_AT_ONCE && homes.insert(job.home) {
-                round.push(job);
+            } else if self.running.len() >= JOBS_AT_ONCE || self.is_busy(job.home) {
+                self.jobs.push_back(job);
             } else {
-                left.push_back(job);
+                self.start(job);
             }
         }
-        self.jobs = left;
-        let tools = &self.tools;
-        let run = |Job { home, run, permit, .. }: Job| async move {
-            let ran = run(tools.clone()).await;
+    }
+
+    fn start(&mut self, job: Job) {
+        let Job { home, run, permit, .. } = job;
+        let (tools, limit) = (self.tools.clone(), self.tools.config.max_wait);
+        let handle = self.running.spawn(async move {
+            // Whoever asked for a job that is given up learns of its end without an answer.
+            let ran = timeout(limit, run(tools)).await.unwrap_or(Ran { head: None, store_away: false });
             drop(permit);
-            (home, ran)
-        };
-        let ran: Vec<_> = stream::iter(round).map(run).buffer_unordered(JOBS_AT_ONCE).collect().await;
-        let store_away = ran.iter().any(|(_, ran)| ran.store_away);
-        for (home, Ran { head, .. }) in ran {
-            match (home.room(), head) {
-                (Some(room), Some(head)) => self.heads.put(room, head),
-                (Some(room), None) => self.heads.forget(room),
-                (None, _) => {}
+            ran
+        });
+        self.homes.insert(handle.id(), home);
+    }
+
+    /// A job is done: the messages of its room go on, before any that come later.
+    fn ended(&mut self, ended: Result<(Id, Ran), JoinError>) {
+        let (id, Ran { head, store_away }) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a job panicked");
+            (error.id(), Ran { head: None, store_away: false })
+        });
+        if let Some(room) = self.homes.remove(&id).and_then(StreamId::room) {
+            match head {
+                Some(head) if self.heads.get(room).is_some_and(|known| known >= head) => {}
+                Some(head) => self.heads.put(room, head),
+                None => self.heads.forget(room),
             }
+            self.messages.extend(self.held.remove(&room).unwrap_or_default());
         }
         if store_away {
             self.refuse_waiting();

@@ -3,11 +3,12 @@
 use crate::store::fixture;
 use rookery_api::{
     store::StoreError,
-    writer::{NewMessage, SendError, Writer, WriterConfig},
+    writer::{Heads, NewMessage, Planned, SendError, Writer, WriterConfig},
 };
 use rookery_shared::{
     bus::MemoryBus,
-    ids::{RoomId, UserId},
+    envelope::Kind,
+    ids::{RoomId, StreamId, UserId},
     model::Author,
 };
 use std::{
@@ -94,4 +95,41 @@ async fn what_waits_behind_a_batch_that_met_an_unavailable_store_is_refused_with
     assert_eq!(first.await.expect("no panic")[0].as_ref().err(), Some(&SendError::NotWritten));
     assert!(others.iter().all(|answer| matches!(answer, Err(SendError::NotWritten))));
     assert_eq!(calls.take(), HashMap::from([("heads", 1)]), "one look at the store was enough");
+}
+
+#[tokio::test]
+async fn a_slow_job_holds_up_the_messages_of_its_own_room_and_no_others() {
+    let fixture = fixture::sqlite().await;
+    let writer = Writer::start(fixture.store.clone(), MemoryBus::new().publisher(), one_shard());
+    let (reached, held, author) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)), author());
+    let (busy, other) = (RoomId::new(), RoomId::new());
+    let message = |room, client_id: &str| NewMessage::text(room, author.clone(), client_id, "words");
+    let changing = tokio::spawn({
+        let (writer, reached, held) = (writer.clone(), reached.clone(), held.clone());
+        async move {
+            let decide = move |mut heads: Heads| {
+                let (reached, held) = (reached.clone(), held.clone());
+                async move {
+                    reached.notify_one();
+                    held.acquire().await.expect("is open").forget();
+                    let entry = heads.entry(StreamId::Room(busy), Kind::RoomUpdated, busy.0, 0);
+                    Ok(Planned { value: entry.seq, entries: vec![entry], ops: Vec::new() })
+                }
+            };
+            writer.change(vec![StreamId::Room(busy)], decide).await
+        }
+    });
+    reached.notified().await;
+    let waiting = tokio::spawn({
+        let (writer, messages) = (writer.clone(), vec![message(busy, "1"), message(busy, "2")]);
+        async move { writer.send(messages).await }
+    });
+    for client_id in ["1", "2"] {
+        assert!(writer.send(vec![message(other, client_id)]).await[0].is_ok());
+    }
+    assert!(!waiting.is_finished());
+    held.add_permits(100);
+    assert_eq!(changing.await.expect("no panic"), Ok(1));
+    let seqs: Vec<_> = waiting.await.expect("no panic").into_iter().map(|sent| sent.expect("stored").row.seq).collect();
+    assert_eq!(seqs, [2, 3]);
 }
