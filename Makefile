@@ -51,10 +51,11 @@ cluster-for-loadtest: ## the same with limits that a load test does not meet
 loadtest-cluster: ## load on a running `make cluster-for-loadtest`: rooms, stored messages (ARGS='rooms …')
 	@exec scripts/loadtest-cluster $(ARGS)
 
-.PHONY: loadtest-fanout loadtest-idle
+.PHONY: loadtest-fanout loadtest-idle loadtest-floor
 loadtest-fanout: ## one gateway alone: what a delivery costs (ARGS='…')
 loadtest-idle: ## one gateway alone: what a silent connection takes (ARGS='…')
-loadtest-fanout loadtest-idle:
+loadtest-floor: ## the kernel alone: the peer that a delivery's cost is held against (ARGS='…')
+loadtest-fanout loadtest-idle loadtest-floor:
 	@scripts/install-test-deps
 	@exec cargo run --release --locked -p rookery-loadtest --bin rookery-loadtest -- $(@:loadtest-%=%) $(ARGS)
 

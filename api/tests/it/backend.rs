@@ -1,7 +1,7 @@
 //! What gateways ask, of the api in their process and over HTTP.
 
 use crate::{
-    harness::{Cluster, INTERNAL_SECRET, Person, unlimited},
+    harness::{Cluster, INTERNAL_SECRET, Person, the_clock_moves, unlimited},
     store::fixture,
 };
 use reqwest::Client;
@@ -55,7 +55,7 @@ async fn signing_in_gives_the_rooms_to_follow_and_where_the_users_stream_is() {
     ada.says(&early, "before ben").await;
     ben.joins(&early).await;
     let quiet = ben.makes_public_room().await;
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    the_clock_moves(std::time::Duration::ZERO).await;
     ada.says(&early, "newer than the quiet room").await;
     let request = SignIn { user_id: ben.id, session_id: session(&cluster, &ben), max_rooms: 10 };
     let signed_in = cluster.apis[0].sign_in(request.clone()).await.expect("signs in");

@@ -5,12 +5,14 @@ use reqwest::{Client, Method, Response, StatusCode};
 use rookery_api::{Api, Parts, config::ApiConfig};
 use rookery_shared::{
     bus::{BusSink, MemoryBus, SharedBus},
+    clock,
     envelope::{Event, Kind},
     ids::{ConnectionId, Incarnation, StreamId, UserId},
     lifecycle,
     limits::{MemoryLimits, SharedLimits},
     presence::{Device, MemoryPresence, SharedPresence},
     telemetry::Metrics,
+    testing::poll,
     token::{TokenKeys, random_secret},
 };
 use serde_json::{Value, json};
@@ -65,7 +67,7 @@ impl Heard {
 
     /// Waits until so many events of a kind came, and gives all of that kind.
     pub(crate) async fn wait(&self, kind: Kind, count: usize) -> Vec<Event> {
-        rookery_shared::testing::poll("events are published", async || {
+        poll("events are published", async || {
             let mut events = self.events();
             events.retain(|event| event.header.kind == kind);
             (events.len() >= count).then_some(events)
@@ -311,4 +313,10 @@ impl Person {
 /// One field of every item of a page.
 pub(crate) fn each<'a>(page: &'a Value, field: &str) -> Vec<&'a Value> {
     page["items"].as_array().expect("a page").iter().map(|item| &item[field]).collect()
+}
+
+/// Waits until the clock that the api reads shows a time so much later.
+pub(crate) async fn the_clock_moves(by: Duration) {
+    let then = clock::now().0 + i64::try_from(by.as_millis()).expect("a short time");
+    poll("the clock moves", async || (clock::now().0 > then).then_some(())).await;
 }

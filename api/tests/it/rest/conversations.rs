@@ -1,6 +1,6 @@
 //! Conversations of exact people.
 
-use crate::harness::{Cluster, each, unlimited};
+use crate::harness::{Cluster, each, the_clock_moves, unlimited};
 use crate::store::fixture;
 use futures_util::future::join_all;
 use rookery_shared::{
@@ -75,7 +75,7 @@ async fn recent_conversations_come_first_with_what_is_unread() {
     }
     ada.makes_public_room().await;
     // Stored times have milliseconds: the next one is surely later.
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    the_clock_moves(std::time::Duration::ZERO).await;
     rooms[0].0.says(&rooms[0].1, "again").await;
     let list = ada.get("/conversations").await.ok();
     let said: Vec<_> = each(&list, "lastMessage").into_iter().map(|message| message["content"].clone()).collect();

@@ -1,6 +1,6 @@
 //! What is limited: that it is, what counts, and when one may come again.
 
-use crate::harness::{Cluster, PASSWORD, unlimited};
+use crate::harness::{Cluster, PASSWORD, the_clock_moves, unlimited};
 use crate::store::fixture;
 use rookery_api::{config::ApiConfig, store::StoreError};
 use rookery_shared::limits::Limit;
@@ -65,7 +65,7 @@ async fn a_repeat_is_answered_after_the_window_of_the_limit_too() {
     let room = ada.makes_public_room().await;
     let once = json!({ "content": "one", "clientId": "1" });
     let first = ada.tries_to_say(&room, once.clone()).await.created();
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    the_clock_moves(Duration::from_millis(50)).await;
     for _ in 0..5 {
         assert_eq!(ada.tries_to_say(&room, once.clone()).await.created(), first);
     }

@@ -1,12 +1,13 @@
 //! Refreshing and ending sessions.
 
-use crate::harness::{Cluster, Person, unlimited};
+use crate::harness::{Cluster, Person, the_clock_moves, unlimited};
 use crate::store::fixture;
 use futures_util::future::join_all;
 use reqwest::Method;
 use rookery_shared::{
     envelope::Kind,
     ids::{SessionId, StreamId},
+    testing::poll,
     token::{Claims, TokenKeys},
 };
 use serde_json::json;
@@ -38,7 +39,7 @@ async fn a_refresh_token_does_not_work_again_after_the_grace() {
     let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
     let ada = cluster.person("ada").await;
     let second = ada.signed_in(refresh(&ada, &ada.refresh_token()).await.ok());
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    the_clock_moves(Duration::ZERO).await;
     refresh(&ada, &ada.refresh_token()).await.problem(401, "unauthorized");
     second.get("/users/me").await.problem(401, "unauthorized");
 }
@@ -81,8 +82,10 @@ async fn signing_out_ends_this_session_alone_and_tells_its_connections() {
     phone.get("/users/me").await.problem(401, "unauthorized");
     refresh(&phone, &phone.refresh_token()).await.problem(401, "unauthorized");
     laptop.get("/users/me").await.ok();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    elsewhere.get("/users/me").await.problem(401, "unauthorized");
+    poll("the other api sees that the session ended", async || {
+        (elsewhere.get("/users/me").await.status == 401).then_some(())
+    })
+    .await;
     let events = cluster.heard.wait(Kind::SessionEnded, 1).await;
     let data: serde_json::Value = serde_json::from_slice(&events[0].data).expect("JSON");
     assert_eq!((events.len(), events[0].header.kind, events[0].header.seq), (1, Kind::SessionEnded, 1));
