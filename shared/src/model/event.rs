@@ -1,0 +1,64 @@
+//! The data of events that are neither messages nor rooms.
+
+use super::Status;
+use crate::{
+    clock::Time,
+    ids::{RoomId, SessionId, UserId},
+};
+use serde::{Deserialize, Serialize};
+
+/// The data of `user_joined` and `user_left`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who came or went.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: Option<String>,
+}
+
+/// The data of `room_removed` and `room_deleted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomGone {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// The data of `session_ended`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionEnded {
+    /// Which one; null for all of the user's.
+    pub session_id: Option<SessionId>,
+}
+
+/// The data of `user_status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserStatus {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: Option<String>,
+    /// How they are there.
+    pub status: Status,
+    /// When a device of theirs was last connected; null while one is.
+    pub last_seen: Option<Time>,
+}
+
+/// The data of `user_typing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserTyping {
+    /// Where.
+    pub room_id: RoomId,
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: Option<String>,
+    /// Begins or ends.
+    pub is_typing: bool,
+}

@@ -1,0 +1,13 @@
+//! What clients see: the JSON shapes of users, rooms, messages and lists, as the contract gives them.
+
+mod event;
+mod list;
+mod message;
+mod room;
+mod user;
+
+pub use event::{Membership, RoomGone, SessionEnded, UserStatus, UserTyping};
+pub use list::{LogEntry, Page, SyncPage};
+pub use message::{Attachment, Message, MessageType, Reaction, ReplyTo};
+pub use room::{HistoryFrom, Member, MemberRole, OpenedConversation, Room, RoomSummary, RoomType, Visibility};
+pub use user::{Author, OwnUser, PublicUser, Role, Status, Tokens, UserType};

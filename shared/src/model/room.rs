@@ -1,0 +1,145 @@
+//! Rooms, conversations, and who is in them.
+
+use super::{Author, Message};
+use crate::{
+    clock::Time,
+    ids::{RoomId, UserId},
+};
+use serde::{Deserialize, Serialize};
+
+/// The sort of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoomType {
+    /// A room with roles, that people join and leave.
+    Room,
+    /// A conversation of exact people.
+    ConsumerToConsumer,
+    /// A conversation of exact people, one of them support.
+    ConsumerToSupport,
+}
+
+impl RoomType {
+    /// Whether this is a conversation: exact people, no roles.
+    pub fn is_conversation(self) -> bool {
+        self != Self::Room
+    }
+
+    /// The word in JSON and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::ConsumerToConsumer => "consumer-to-consumer",
+            Self::ConsumerToSupport => "consumer-to-support",
+        }
+    }
+}
+
+/// Who finds a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everyone, and everyone may join.
+    Public,
+    /// Members, and who has an invite.
+    Private,
+}
+
+/// What someone who joins may see of what was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HistoryFrom {
+    /// Everything.
+    Start,
+    /// Only from joining on.
+    Join,
+}
+
+/// What a member may do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberRole {
+    /// Sends, edits and deletes their own, reacts, leaves.
+    Member,
+    /// Also invites, adds, removes, bans, deletes others' messages, pins.
+    Moderator,
+    /// Also changes roles and the room, and deletes it.
+    Owner,
+}
+
+/// A room as one of its readers sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// Its sort.
+    #[serde(rename = "type")]
+    pub room_type: RoomType,
+    /// Null for conversations.
+    pub name: Option<String>,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Who finds it.
+    pub visibility: Visibility,
+    /// What newcomers see.
+    pub history_from: HistoryFrom,
+    /// Who made it; null when a server did.
+    pub created_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Time,
+    /// How many are in it.
+    pub member_count: u64,
+    /// The reader's own role; null for who is not in it.
+    pub role: Option<MemberRole>,
+}
+
+/// A room in its member's own list: of conversations, of rooms, and in `room_added`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomSummary {
+    /// The room.
+    #[serde(flatten)]
+    pub room: Room,
+    /// Up to 10 of the people in it.
+    pub members: Vec<Author>,
+    /// The newest message that this reader may see.
+    pub last_message: Option<Message>,
+    /// Messages after the read cursor that are neither deleted nor one's own.
+    pub unread_count: u64,
+    /// Whether it is muted now.
+    pub muted: bool,
+    /// Until when; null for good or not at all.
+    pub muted_until: Option<Time>,
+    /// When something was last said, or when the room was made.
+    pub last_activity_at: Time,
+}
+
+/// What `POST /conversations` gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedConversation {
+    /// The conversation.
+    #[serde(flatten)]
+    pub summary: RoomSummary,
+    /// Whether it was made now.
+    pub is_new: bool,
+}
+
+/// A member in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Who.
+    pub user_id: UserId,
+    /// Unique name.
+    pub username: Option<String>,
+    /// The name that people read.
+    pub display_name: String,
+    /// What they may do.
+    pub role: MemberRole,
+    /// Since when.
+    pub joined_at: Time,
+    /// Whether a device of theirs is connected.
+    pub is_online: bool,
+}

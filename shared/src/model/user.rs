@@ -1,0 +1,105 @@
+//! People, as they see themselves and as others see them.
+
+use crate::{clock::Time, ids::UserId};
+use serde::{Deserialize, Serialize};
+
+/// The author of a message, or a person in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Author {
+    /// Who.
+    pub user_id: UserId,
+    /// Null when the account was deleted.
+    pub username: Option<String>,
+    /// The name that people read.
+    pub display_name: String,
+}
+
+/// What a user is in the customer's product.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserType {
+    /// Someone who uses the product.
+    #[default]
+    Consumer,
+    /// Someone who helps those.
+    Support,
+}
+
+/// What a user may do to the installation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Nothing beyond their own.
+    #[default]
+    User,
+    /// Everything.
+    Admin,
+}
+
+/// A user as others see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicUser {
+    /// Their id.
+    pub id: UserId,
+    /// Unique, compared without case.
+    pub username: String,
+    /// The name that people read.
+    pub display_name: String,
+    /// Given name, where told.
+    pub first_name: Option<String>,
+    /// Family name, where told.
+    pub last_name: Option<String>,
+    /// A few words of their own.
+    pub bio: Option<String>,
+    /// URL of a picture.
+    pub profile_picture: Option<String>,
+    /// What they are in the product.
+    #[serde(rename = "type")]
+    pub user_type: UserType,
+    /// When the account was made.
+    pub created_at: Time,
+}
+
+/// A user as they see themselves, and as admins see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnUser {
+    /// What everyone sees.
+    #[serde(flatten)]
+    pub public: PublicUser,
+    /// Seen by its owner and admins only.
+    pub email: String,
+    /// What they may do to the installation.
+    pub role: Role,
+}
+
+/// The answer to sign-in, registration and refresh.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tokens {
+    /// Who signed in.
+    pub user: OwnUser,
+    /// The bearer token for REST and sockets.
+    pub access_token: String,
+    /// Gets the next pair; each works once.
+    pub refresh_token: String,
+    /// Seconds until the access token ends.
+    pub expires_in: u64,
+}
+
+/// Whether and how someone is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// No device connected, or invisible.
+    #[default]
+    Offline,
+    /// There.
+    Online,
+    /// There, and not looking.
+    Away,
+    /// There, and not to be disturbed.
+    Busy,
+}
