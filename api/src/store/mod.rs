@@ -9,12 +9,12 @@ pub mod records;
 pub mod rows;
 pub mod sqlite;
 
+use records::{Area, RecordKey, RecordRow};
 use rookery_shared::{
     clock::Time,
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
     model::MemberRole,
 };
-use records::{Area, RecordKey, RecordRow};
 use rows::{EntryRow, MemberRow, MessageRow, Mute, ReadRow, RoomRow, SessionRow, UserRow};
 use std::{future::Future, pin::Pin, sync::Arc};
 use uuid::Uuid;
@@ -327,13 +327,7 @@ pub trait Store: Send + Sync + 'static {
     /// The record of an area with this id, whoever owns it.
     fn record_by_id(&self, area: Area, id: Uuid) -> StoreCall<'_, Option<RecordRow>>;
     /// Records of an owner, newest first.
-    fn list_records(
-        &self,
-        area: Area,
-        owner: Uuid,
-        part: Part<Uuid>,
-        limit: u32,
-    ) -> StoreCall<'_, Vec<RecordRow>>;
+    fn list_records(&self, area: Area, owner: Uuid, part: Part<Uuid>, limit: u32) -> StoreCall<'_, Vec<RecordRow>>;
 
     // Search.
 
