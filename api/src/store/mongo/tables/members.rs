@@ -274,7 +274,10 @@ impl Tables {
         room: RoomId,
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
-        let found = self.members.find(doc! { "room": id(room.0) }).limit(i64::from(limit.max(1))).await?;
-        all(found, |fields| Ok(UserId(fields.id("user")?))).await
+        let [lookup, unwind] = beside("rooms", "room", doc! { "deletedAt": { "$ne": null } }, "place");
+        let limit = doc! { "$limit": i64::from(limit.max(1)) };
+        let pipeline = [doc! { "$match": { "room": id(room.0) } }, limit, lookup, unwind];
+        let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
+        all(cursor, |fields| Ok(UserId(fields.id("user")?))).await
     }
 }

@@ -24,7 +24,8 @@ const PURGE_FOR: Duration = Duration::from_secs(2);
 
 impl Tables {
     pub(in crate::store::mongo) async fn rooms_to_purge(&self, limit: u32) -> Result<Vec<RoomId>, StoreError> {
-        let found = self.rooms.find(doc! { "leftover": true }).limit(i64::from(limit.max(1))).await?;
+        let marked = self.rooms.find(doc! { "leftover": { "$exists": true } }).sort(doc! { "leftover": 1 });
+        let found = marked.limit(i64::from(limit.max(1))).await?;
         all(found, |fields| Ok(RoomId(fields.id("_id")?))).await
     }
 

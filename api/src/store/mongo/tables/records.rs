@@ -53,7 +53,9 @@ impl Tables {
         }
         let mut before = of(&record.key);
         before.insert("version", signed(record.version) - 1);
-        match records.replace_one(before, write(record)).session(session).await?.matched_count {
+        // The place stays what it was at first.
+        let now = doc! { "$set": { "version": signed(record.version), "data": &record.data } };
+        match records.update_one(before, now).session(session).await?.matched_count {
             0 => Err(StoreError::Stale("the record").into()),
             _ => Ok(()),
         }

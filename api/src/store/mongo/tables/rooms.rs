@@ -29,7 +29,7 @@ const FIRST_VERSION: u64 = 1;
 
 /// Beyond the row: `nameKey`, folded, for the search in names; `bucket` of the room's log, for look-ups in it that the
 /// server makes; `memberCount`, kept by the transactions that change members; `expected`, a counter that they write
-/// for nothing but the conflict; `leftover`, in a deleted room of which there is something left. A deleted conversation
+/// for nothing but the conflict; `leftover`, when it was deleted, while something of it is left. A deleted conversation
 /// has no `conversationKey`, so that its key is free.
 fn write(room: &RoomRow) -> Document {
     let live_key = room.conversation_key.as_deref().filter(|_| room.deleted_at.is_none());
@@ -45,7 +45,7 @@ fn write(room: &RoomRow) -> Document {
         "createdAt": date(room.created_at),
         "conversationKey": live_key,
         "deletedAt": room.deleted_at.map(date),
-        "leftover": room.deleted_at.map(|_| true),
+        "leftover": room.deleted_at.map(date),
         "version": signed(room.version),
         "bucket": i32::from(StreamId::Room(room.id).bucket()),
         "memberCount": 0_i64,

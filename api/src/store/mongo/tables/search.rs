@@ -90,6 +90,9 @@ impl Tables {
         &self,
         query: &SearchQuery,
     ) -> Result<Vec<MessageRow>, StoreError> {
+        if query.words.is_empty() {
+            return Ok(Vec::new());
+        }
         let (mut query, limit) = (query.clone(), query.limit.max(1) as usize);
         let mut found = Vec::new();
         loop {

@@ -140,7 +140,7 @@ impl Tables {
         let paging = Paging::of(part, 1);
         let mut wanted = doc! { "usernameKey": paging.key.clone(), "deletedAt": null, "isService": { "$ne": true } };
         if !prefix.is_empty() {
-            let begins = begins_with(&fold(prefix));
+            let begins = begins_with(prefix);
             wanted.insert("$or", vec![doc! { "usernameKey": begins.clone() }, doc! { "displayKey": begins }]);
         }
         let cursor = self
