@@ -1,5 +1,6 @@
 //! The api: REST, the only writer of the store, and the one that publishes what happened.
 
+mod actor;
 mod address;
 mod app;
 mod cache;
@@ -8,6 +9,7 @@ mod http;
 mod measured;
 mod paging;
 mod password;
+mod power;
 mod problem;
 pub mod publisher;
 mod reader;

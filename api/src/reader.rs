@@ -66,8 +66,19 @@ impl Reader {
                 Op::InsertMember(member) => self.0.members.forget(&(member.room, member.user)),
                 Op::DeleteMember(room, user) => self.0.members.forget(&(*room, *user)),
                 Op::EndSessions { only: Some(session), .. } => self.0.sessions.forget(session),
+                Op::UpdateMember(room, user, _) | Op::ForgetMember(room, user) => {
+                    self.0.members.forget(&(*room, *user));
+                }
+                Op::InsertUser(user) | Op::ReplaceUser(user) => self.0.users.forget(&user.id),
                 // Which sessions these are is not known here; they are believed until their age ends.
-                Op::InsertRoom(_) | Op::EndSessions { only: None, .. } => {}
+                Op::EndSessions { only: None, .. }
+                // Nothing of these is remembered here.
+                | Op::InsertRoom(_)
+                | Op::ReplaceRoom(_)
+                | Op::ExpectRoom(..)
+                | Op::ReplaceMessage(_)
+                | Op::PutRecord(_)
+                | Op::DeleteRecord(_) => {}
             }
         }
     }

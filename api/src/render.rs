@@ -54,7 +54,13 @@ pub(crate) fn public_user(user: &UserRow) -> PublicUser {
 }
 
 pub(crate) fn own_user(user: &UserRow) -> OwnUser {
-    OwnUser { public: public_user(user), email: user.email.clone(), role: user.role }
+    OwnUser {
+        public: public_user(user),
+        email: user.email.clone(),
+        role: user.role,
+        status: user.status,
+        status_text: user.status_text.clone(),
+    }
 }
 
 pub(crate) fn room(room: &RoomRow, member_count: u64, role: Option<MemberRole>) -> Room {
@@ -87,8 +93,8 @@ pub(crate) fn message(row: &MessageRow, author: &Author) -> Message {
         deleted_at: row.deleted_at,
         reply_to: row.reply_to.clone(),
         attachment: row.attachment.clone(),
-        reactions: Vec::new(),
-        pinned_at: None,
+        reactions: row.reactions.clone(),
+        pinned_at: row.pinned_at,
     }
 }
 
@@ -115,6 +121,8 @@ struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     attachment: Option<&'a Attachment>,
     reactions: &'a [Reaction],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned_at: Option<Time>,
 }
 
 /// The JSON of a message, as every client and every history sees it.
@@ -133,7 +141,8 @@ pub(crate) fn message_json(row: &MessageRow, author: &Author) -> Bytes {
         deleted_at: row.deleted_at,
         reply_to: row.reply_to.as_ref(),
         attachment: row.attachment.as_ref(),
-        reactions: &[],
+        reactions: &row.reactions,
+        pinned_at: row.pinned_at,
     };
     let mut json = Vec::with_capacity(384 + row.content.len());
     match serde_json::to_writer(&mut json, &view) {
@@ -167,6 +176,8 @@ mod tests {
             deleted_at: Some(Time(3)),
             reply_to: Some(ReplyTo { message_id: MessageId::new(), seq: 1, user_id: UserId::new() }),
             attachment: Some(Attachment { url: "https://a".into(), name: "a".into(), mime: "b/c".into(), size: 1 }),
+            reactions: vec![Reaction { emoji: "👍".into(), count: 1, user_ids: vec![UserId::new()] }],
+            pinned_at: Some(Time(4)),
         };
         let author = unknown_author(row.sender);
         let model = serde_json::to_string(&message(&row, &author)).expect("writes");

@@ -69,6 +69,10 @@ id!(
     SessionId
 );
 id!(
+    /// A server's API key, and the author of what is sent with it as the system.
+    ApiKeyId
+);
+id!(
     /// One socket of a client, for as long as it is open.
     ConnectionId
 );

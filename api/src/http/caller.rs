@@ -1,7 +1,14 @@
 //! Who calls: a signed-in user, or a visitor from an address.
 
 use super::ApiError;
-use crate::{address, app::Api, problem, render::KnownUser, services::accounts::Visitor};
+use crate::{
+    actor::{Actor, ActorKind},
+    address,
+    app::Api,
+    problem,
+    render::KnownUser,
+    services::accounts::Visitor,
+};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 use rookery_shared::{
@@ -53,6 +60,22 @@ impl Caller {
 
     pub(crate) fn is_admin(&self) -> bool {
         self.user.row.role == Role::Admin
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        let kind = if self.is_admin() { ActorKind::Admin } else { ActorKind::User };
+        Actor { id: self.id(), kind }
+    }
+}
+
+/// Whoever may do what is not for people alone: a user, or a server with an API key as itself.
+pub(crate) struct Acting(pub(crate) Actor);
+
+impl FromRequestParts<Api> for Acting {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        Ok(Self(Caller::from_request_parts(parts, api).await?.actor()))
     }
 }
 

@@ -5,6 +5,6 @@ pub(crate) mod extract;
 pub(crate) mod guard;
 pub(crate) mod problem;
 
-pub(crate) use caller::{Caller, MaybeCaller, Visit};
+pub(crate) use caller::{Acting, Caller, MaybeCaller, Visit};
 pub(crate) use extract::{Body, Id, Query};
 pub(crate) use problem::{ApiError, ApiResult};

@@ -11,7 +11,7 @@ use rookery_shared::{
     clock,
     ids::UserId,
     limits::{Take, Verdict},
-    model::{Role, Tokens, UserType},
+    model::{ChosenStatus, Role, Tokens, UserType},
     protocol::{Code, Problem},
 };
 use serde::Deserialize;
@@ -87,6 +87,10 @@ impl Register {
             role: Role::User,
             created_at: clock::now(),
             deleted_at: None,
+            status: ChosenStatus::default(),
+            status_text: None,
+            status_at: None,
+            is_service: false,
             version: 1,
         };
         Ok(Registration { user, password })

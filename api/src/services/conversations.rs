@@ -98,6 +98,7 @@ impl Api {
             created_at: clock::now(),
             conversation_key: Some(key.clone()),
             deleted_at: None,
+            version: 1,
         };
         let streams = streams(room.id, people.iter().copied());
         let members: Arc<[_]> = people.into_iter().map(|user| (user, MemberRole::Member)).collect();

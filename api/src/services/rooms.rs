@@ -1,8 +1,10 @@
 //! Rooms: making, finding, joining, leaving, and who is in them.
 
 use crate::{
+    actor::Actor,
     app::Api,
     paging::Limited,
+    power::{self, Act},
     problem, render,
     store::{
         Op, Part, StoreError,
@@ -56,6 +58,18 @@ pub(crate) struct Seen {
     pub(crate) member: Option<MemberRow>,
 }
 
+impl Seen {
+    /// What the caller is in the room.
+    pub(crate) fn role(&self) -> Option<MemberRole> {
+        self.member.as_ref().map(|member| member.role)
+    }
+
+    /// Whether an actor may do something here; a refusal says why not.
+    pub(crate) fn check(&self, actor: Actor, act: Act) -> Result<(), Problem> {
+        power::check(actor, &self.room, self.role(), act)
+    }
+}
+
 /// Where a newcomer may begin to read.
 fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
     match room.history_from {
@@ -83,6 +97,8 @@ pub(crate) fn let_in(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut
         from_seq: from_seq(room, in_seq),
         // What was said before someone came is not unread.
         read_seq: in_seq,
+        mute: None,
+        hidden_seq: 0,
     }));
     planned.entries.extend([joined, added]);
 }
@@ -141,6 +157,7 @@ impl Api {
             created_at: clock::now(),
             conversation_key: None,
             deleted_at: None,
+            version: 1,
         };
         let members: Arc<[_]> = std::iter::once((maker, MemberRole::Owner))
             .chain(others.iter().map(|user| (*user, MemberRole::Member)))
@@ -156,14 +173,28 @@ impl Api {
         Ok(made)
     }
 
+    /// A room as an actor sees it: admins see every room, as they may delete it, and so do API keys.
+    pub(crate) async fn acted_room(&self, actor: Actor, id: RoomId) -> Result<Seen, Problem> {
+        self.room_if(actor.id, id, |room| is_public(room) || actor.is_admin() || actor.is_key()).await
+    }
+
     /// A room that the caller can see: a public one, or one that they are in. Not remembered: read now.
     pub(crate) async fn seen_room(&self, user: UserId, id: RoomId) -> Result<Seen, Problem> {
+        self.room_if(user, id, is_public).await
+    }
+
+    async fn room_if(
+        &self,
+        user: UserId,
+        id: RoomId,
+        seen_by_others: impl Fn(&RoomRow) -> bool,
+    ) -> Result<Seen, Problem> {
         let store = self.reader.store();
         let (ids, keys) = ([id], [(id, user)]);
         let (rooms, members) = tokio::try_join!(store.rooms(&ids), store.memberships(&keys)).map_err(problem::store)?;
         let (room, member_count) = rooms.into_iter().next().flatten().ok_or(Code::NotFound)?;
         let member = members.into_iter().next().flatten();
-        if member.is_none() && !is_public(&room) {
+        if member.is_none() && !seen_by_others(&room) {
             return Err(Code::NotFound.into());
         }
         Ok(Seen { room, member_count, member })

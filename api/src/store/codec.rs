@@ -1,9 +1,10 @@
 //! How both stores write the words of the domain: enums as small integers, numbers as the signed ones of databases.
 
-use super::StoreError;
+use super::{StoreError, records::Area, rows::Mute};
 use rookery_shared::{
+    clock::Time,
     envelope::Kind,
-    model::{HistoryFrom, MemberRole, MessageType, Role, RoomType, UserType, Visibility},
+    model::{ChosenStatus, HistoryFrom, MemberRole, MessageType, Role, RoomType, UserType, Visibility},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashMap, hash::Hash};
@@ -50,6 +51,8 @@ codes! {
     Visibility { Public = 1, Private = 2 }
     HistoryFrom { Start = 1, Join = 2 }
     MemberRole { Member = 1, Moderator = 2, Owner = 3 }
+    ChosenStatus { Online = 1, Away = 2, Busy = 3, Invisible = 4 }
+    Area { Ban = 1, Invite = 2, Block = 3, ApiKey = 4, Identity = 5, Reaction = 6, Indexer = 7 }
     MessageType { Text = 1, Image = 2, File = 3, Audio = 4, System = 5 }
 }
 
@@ -81,6 +84,19 @@ pub(crate) fn to_json<T: Serialize>(part: Option<&T>) -> Result<Option<String>, 
 /// What [`to_json`] wrote.
 pub(crate) fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Unreadable> {
     text.map(serde_json::from_str).transpose().map_err(|_| Unreadable("JSON"))
+}
+
+/// How a mute is stored: until when, or as far as times go.
+pub(crate) fn mute_code(mute: Option<Mute>) -> Option<i64> {
+    mute.map(|mute| match mute {
+        Mute::ForGood => i64::MAX,
+        Mute::Until(until) => until.0,
+    })
+}
+
+/// What [`mute_code`] wrote.
+pub(crate) fn mute_of(code: Option<i64>) -> Option<Mute> {
+    code.map(|until| if until == i64::MAX { Mute::ForGood } else { Mute::Until(Time(until)) })
 }
 
 /// Puts what a store found into the order that was asked for.

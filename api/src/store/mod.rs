@@ -5,15 +5,19 @@
 
 pub(crate) mod codec;
 pub mod mongo;
+pub mod records;
 pub mod rows;
 pub mod sqlite;
 
+use records::{Area, RecordKey, RecordRow};
 use rookery_shared::{
     clock::Time,
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
+    model::MemberRole,
 };
-use rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow};
+use rows::{EntryRow, MemberRow, MessageRow, Mute, ReadRow, RoomRow, SessionRow, UserRow};
 use std::{future::Future, pin::Pin, sync::Arc};
+use uuid::Uuid;
 
 /// A call under way.
 pub type StoreCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -48,6 +52,8 @@ pub enum Unique {
     Conversation,
     /// A membership of this user in this room.
     Member,
+    /// A record with this key.
+    Record,
     /// An id or another key.
     Other,
 }
@@ -60,6 +66,7 @@ impl std::fmt::Display for Unique {
             Self::Email => "the e-mail address",
             Self::Conversation => "the conversation",
             Self::Member => "the membership",
+            Self::Record => "the record",
             Self::Other => "the key",
         })
     }
@@ -79,10 +86,32 @@ pub struct Appended {
 pub enum Op {
     /// A new room. `Taken(Conversation)` if its conversation key is there; a deleted conversation gives its key free.
     InsertRoom(RoomRow),
+    /// A room as it is now; its version is one more than the stored one, else `Stale`. Its conversation key stays; a
+    /// room that is marked deleted gives it free.
+    ReplaceRoom(RoomRow),
+    /// Nothing changes, but the room is there and has this version, else `Stale`. Whoever changes the room at the same
+    /// time is excluded.
+    ExpectRoom(RoomId, u64),
     /// A new member. `Taken(Member)` if they are one; `Stale` if the room is neither there nor made by an op before.
     InsertMember(MemberRow),
     /// A member goes. `Stale` if they are not one.
     DeleteMember(RoomId, UserId),
+    /// Something about a membership changes. `Stale` if there is none.
+    UpdateMember(RoomId, UserId, MemberChange),
+    /// A membership in a room that is marked deleted goes. `Stale` if there is none.
+    ForgetMember(RoomId, UserId),
+    /// A message as it is now; its rev is one more than the stored one, else `Stale`. The words of a tombstone leave the
+    /// search index.
+    ReplaceMessage(MessageRow),
+    /// A new account, as [`Store::insert_user`] makes it.
+    InsertUser(UserRow),
+    /// An account as it is now, as [`Store::replace_user`] writes it.
+    ReplaceUser(UserRow),
+    /// A record; version 1 is a new one, `Taken(Record)` if it is there. A later one replaces the version before it, else
+    /// `Stale`.
+    PutRecord(RecordRow),
+    /// A record goes. `Stale` if it is not there.
+    DeleteRecord(RecordKey),
     /// Sessions end: this one, or all of the user's but `except`, and their versions grow. Ended ones stay as they are.
     EndSessions {
         /// Whose.
@@ -94,6 +123,62 @@ pub enum Op {
         /// When.
         at: Time,
     },
+}
+
+/// What changes about a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// What they may do.
+    Role(MemberRole),
+    /// Whether they muted the room.
+    Mute(Option<Mute>),
+    /// From which place on a conversation is listed again; 0: at once.
+    Hidden(u64),
+}
+
+/// A message and the words that it is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexedMessage {
+    /// Which.
+    pub id: MessageId,
+    /// Where.
+    pub room: RoomId,
+    /// Its place.
+    pub seq: u64,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// When it was stored.
+    pub created_at: Time,
+    /// Each word once. None takes the message out of the index.
+    pub words: Vec<String>,
+}
+
+/// A word that is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedWord {
+    /// The word as the tokenizer makes it.
+    pub text: String,
+    /// Whether words that begin with it match as well.
+    pub prefix: bool,
+}
+
+/// What is looked for in messages. All conditions hold at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// In which rooms, and from which place on in each.
+    pub rooms: Vec<(RoomId, u64)>,
+    /// Every one of these matches; at least one.
+    pub words: Vec<WantedWord>,
+    /// By whom.
+    pub sender: Option<UserId>,
+    /// Stored at or after this time.
+    pub since: Option<Time>,
+    /// Stored before this time.
+    pub until: Option<Time>,
+    /// Older than this one, by time and id.
+    pub before: Option<(Time, MessageId)>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// Where a count of unread messages stops, so that a list of rooms that someone neglected for a year is as quick as any.
@@ -151,6 +236,11 @@ pub trait Store: Send + Sync + 'static {
     fn user_by_key<'a>(&'a self, key: &'a str) -> StoreCall<'a, Option<UserRow>>;
     /// Replaces a row whose version is one less. `Stale` otherwise; `Taken` for a name or address.
     fn replace_user(&self, user: UserRow) -> StoreCall<'_, ()>;
+    /// People whose folded username, or whose folded display name, begins with this text (empty for all), by username
+    /// key. No deleted accounts, no API keys.
+    fn find_users<'a>(&'a self, prefix: &'a str, part: Part<&'a str>, limit: u32) -> StoreCall<'a, Vec<UserRow>>;
+    /// Who shares a room of at most `max_room` members with this user, without themselves; at most `limit`, in any order.
+    fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>>;
 
     // Sessions.
 
@@ -160,6 +250,8 @@ pub trait Store: Send + Sync + 'static {
     fn session(&self, id: SessionId) -> StoreCall<'_, Option<SessionRow>>;
     /// Replaces a row whose version is one less. `Stale` otherwise.
     fn replace_session(&self, session: SessionRow) -> StoreCall<'_, ()>;
+    /// The open sessions of a user that end after `now`, newest first.
+    fn sessions_of(&self, user: UserId, now: Time) -> StoreCall<'_, Vec<SessionRow>>;
 
     // Rooms and members. Deleted rooms are not there.
 
@@ -183,6 +275,13 @@ pub trait Store: Send + Sync + 'static {
     fn rooms_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<MembershipOf>>;
     /// Whether someone other than this user owns a room.
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool>;
+    /// Who should own a room when this user goes: another owner, else the longest-standing moderator, else the
+    /// longest-standing member. Deleted accounts do not count.
+    fn heir(&self, room: RoomId, user: UserId) -> StoreCall<'_, Option<MemberRow>>;
+    /// Moves a member's read cursor forward and keeps the move; false if it is there already or they are no member.
+    fn move_read(&self, read: ReadRow) -> StoreCall<'_, bool>;
+    /// Who read a place of a room's log, and when first; at most `limit` of them, earliest first.
+    fn reads_of(&self, room: RoomId, seq: u64, limit: u32) -> StoreCall<'_, Vec<(UserId, Time)>>;
     /// Members of a room by username key.
     fn members<'a>(&'a self, room: RoomId, part: Part<&'a str>, limit: u32)
     -> StoreCall<'a, Vec<(MemberRow, UserRow)>>;
@@ -218,6 +317,34 @@ pub trait Store: Send + Sync + 'static {
         &'a self,
         of: &'a [(RoomId, UserId, u64, u64)],
     ) -> StoreCall<'a, Vec<(Option<MessageRow>, u64)>>;
+    /// Messages whose id is greater than this one, ascending by id.
+    fn messages_since(&self, id: MessageId, limit: u32) -> StoreCall<'_, Vec<MessageRow>>;
+
+    // Records.
+
+    /// Records in the order asked.
+    fn records<'a>(&'a self, keys: &'a [RecordKey]) -> StoreCall<'a, Vec<Option<RecordRow>>>;
+    /// The record of an area with this id, whoever owns it.
+    fn record_by_id(&self, area: Area, id: Uuid) -> StoreCall<'_, Option<RecordRow>>;
+    /// Records of an owner, newest first.
+    fn list_records(&self, area: Area, owner: Uuid, part: Part<Uuid>, limit: u32) -> StoreCall<'_, Vec<RecordRow>>;
+
+    // Search.
+
+    /// Replaces the words of these messages.
+    fn index<'a>(&'a self, messages: &'a [IndexedMessage]) -> StoreCall<'a, ()>;
+    /// Messages that match, newest first, as they are now; deleted ones are left out.
+    fn search<'a>(&'a self, query: &'a SearchQuery) -> StoreCall<'a, Vec<MessageRow>>;
+
+    // Rooms that are marked deleted.
+
+    /// Some that have something left.
+    fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>>;
+    /// Some members of a room that is marked deleted.
+    fn leftover_members(&self, room: RoomId, limit: u32) -> StoreCall<'_, Vec<UserId>>;
+    /// Deletes everything of a room that is marked deleted and has no members: log, words, reads, bans, invites. With
+    /// `finally` it is not named by [`rooms_to_purge`](Self::rooms_to_purge) any more.
+    fn purge_room(&self, room: RoomId, finally: bool) -> StoreCall<'_, ()>;
 }
 
 /// A membership and what a list of rooms needs of its room.

@@ -4,7 +4,10 @@ use rookery_shared::{
     clock::Time,
     envelope::Kind,
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
-    model::{Attachment, HistoryFrom, MemberRole, MessageType, ReplyTo, Role, RoomType, UserType, Visibility},
+    model::{
+        Attachment, ChosenStatus, HistoryFrom, MemberRole, MessageType, Reaction, ReplyTo, Role, RoomType, UserType,
+        Visibility,
+    },
 };
 use uuid::Uuid;
 
@@ -41,6 +44,14 @@ pub struct UserRow {
     pub created_at: Time,
     /// When it was deleted; the row stays as the anonymous author.
     pub deleted_at: Option<Time>,
+    /// How they want to be seen while they are connected.
+    pub status: ChosenStatus,
+    /// A few words beside it.
+    pub status_text: Option<String>,
+    /// When that was chosen: who went invisible was last seen then.
+    pub status_at: Option<Time>,
+    /// Whether this is not a person but an API key, whose name is the author of system messages. Never listed or found.
+    pub is_service: bool,
     /// Grows with every change; compared when replaced.
     pub version: u64,
 }
@@ -95,6 +106,8 @@ pub struct RoomRow {
     pub conversation_key: Option<String>,
     /// When it was marked deleted: every read and write refuses from then on.
     pub deleted_at: Option<Time>,
+    /// Grows with every change of the room, its bans and its invites; compared when replaced, or when someone is let in.
+    pub version: u64,
 }
 
 /// A membership.
@@ -114,6 +127,29 @@ pub struct MemberRow {
     pub from_seq: u64,
     /// The newest place that they have read.
     pub read_seq: u64,
+    /// Whether they muted the room.
+    pub mute: Option<Mute>,
+    /// A conversation is not listed until its log has a message beyond this place; 0 for one that is listed.
+    pub hidden_seq: u64,
+}
+
+/// For how long a room is muted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mute {
+    /// Until it is taken back.
+    ForGood,
+    /// Until then.
+    Until(Time),
+}
+
+impl Mute {
+    /// Whether it holds at this time.
+    pub fn holds(self, now: Time) -> bool {
+        match self {
+            Self::ForGood => true,
+            Self::Until(until) => until > now,
+        }
+    }
 }
 
 /// A message as stored: its own log entry, and its state of now.
@@ -147,6 +183,25 @@ pub struct MessageRow {
     pub reply_to: Option<ReplyTo>,
     /// A file that goes with it.
     pub attachment: Option<Attachment>,
+    /// The emojis under it, as its readers see them; who else reacted is in the records.
+    pub reactions: Vec<Reaction>,
+    /// When it was pinned.
+    pub pinned_at: Option<Time>,
+}
+
+/// A move of a read cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRow {
+    /// Where.
+    pub room: RoomId,
+    /// Who.
+    pub user: UserId,
+    /// The first place that they could see then.
+    pub from_seq: u64,
+    /// Everything up to this place is read.
+    pub up_to: u64,
+    /// When.
+    pub at: Time,
 }
 
 /// One entry of a log.

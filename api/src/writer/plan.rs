@@ -70,6 +70,8 @@ impl Waiting {
             deleted_at: None,
             reply_to: message.reply_to,
             attachment: message.attachment,
+            reactions: Vec::new(),
+            pinned_at: None,
         };
         let waiter = Waiter { hash, reply, _permit: permit };
         Self { row, author: message.author, trace: message.trace, since, waiter }

@@ -7,8 +7,11 @@ pub(crate) mod fixture;
 pub(crate) mod hooked;
 mod listing;
 mod log;
+mod people;
 mod reading;
+mod records;
 mod rooms;
+mod words;
 
 /// Makes one test per store of each case. A case takes the fixture with an empty store.
 macro_rules! conformance {

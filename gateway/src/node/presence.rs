@@ -257,5 +257,5 @@ impl Node {
 }
 
 fn offline(user_id: UserId, username: String) -> UserStatus {
-    UserStatus { user_id, username: Some(username), status: Status::Offline, last_seen: Some(clock::now()) }
+    UserStatus { user_id, username: Some(username), status: Status::Offline, last_seen: Some(clock::now()), text: None }
 }

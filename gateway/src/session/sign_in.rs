@@ -181,6 +181,7 @@ async fn appear(core: &Rc<Core>, connection: &Rc<Connection>, rooms: &[RoomId]) 
         username: Some(live.username.to_string()),
         status: Status::Online,
         last_seen: None,
+        text: None,
     };
     crate::node::presence::tell(&*core.node.bus, rooms, &status);
 }

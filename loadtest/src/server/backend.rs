@@ -9,7 +9,7 @@ use rookery_shared::{
     clock::Time,
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
-    model::{OwnUser, PublicUser, Role, UserType},
+    model::{ChosenStatus, OwnUser, PublicUser, Role, UserType},
     protocol::{
         Code, Problem,
         command::{MessageSent, RoomUser},
@@ -41,7 +41,13 @@ impl Pretended {
             user_type: UserType::Consumer,
             created_at: Time(0),
         };
-        let user = OwnUser { public, email: format!("user-{number}@example.com"), role: Role::User };
+        let user = OwnUser {
+            public,
+            email: format!("user-{number}@example.com"),
+            role: Role::User,
+            status: ChosenStatus::Online,
+            status_text: None,
+        };
         Ok(SignedIn { user, store_epoch: "loadtest".to_owned(), user_seq: 0, rooms })
     }
 }

@@ -3,7 +3,7 @@
 use super::Status;
 use crate::{
     clock::Time,
-    ids::{RoomId, SessionId, UserId},
+    ids::{MessageId, RoomId, SessionId, UserId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,25 @@ pub struct UserStatus {
     pub status: Status,
     /// When a device of theirs was last connected; null while one is.
     pub last_seen: Option<Time>,
+    /// A few words of theirs beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// The data of `message_read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageRead {
+    /// Where.
+    pub room_id: RoomId,
+    /// Who.
+    pub user_id: UserId,
+    /// Everything up to this place of the room's log.
+    pub up_to: u64,
+    /// The message that was named, or the newest one then; null in a room without messages.
+    pub message_id: Option<MessageId>,
+    /// When.
+    pub read_at: Time,
 }
 
 /// The data of `user_typing`.

@@ -6,8 +6,8 @@ mod message;
 mod room;
 mod user;
 
-pub use event::{Membership, RoomGone, SessionEnded, UserStatus, UserTyping};
+pub use event::{Membership, MessageRead, RoomGone, SessionEnded, UserStatus, UserTyping};
 pub use list::{LogEntry, Page, SyncPage};
 pub use message::{Attachment, Message, MessageType, Reaction, ReplyTo};
 pub use room::{HistoryFrom, Member, MemberRole, OpenedConversation, Room, RoomSummary, RoomType, Visibility};
-pub use user::{Author, OwnUser, PublicUser, Role, Status, Tokens, UserType};
+pub use user::{Author, ChosenStatus, OwnUser, PublicUser, Role, Status, Tokens, UserType};

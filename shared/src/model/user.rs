@@ -73,6 +73,38 @@ pub struct OwnUser {
     pub email: String,
     /// What they may do to the installation.
     pub role: Role,
+    /// How they want to be seen while a device of theirs is connected.
+    pub status: ChosenStatus,
+    /// A few words beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_text: Option<String>,
+}
+
+/// How someone wants to be seen while a device of theirs is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChosenStatus {
+    /// There.
+    #[default]
+    Online,
+    /// There, and not looking.
+    Away,
+    /// There, and not to be disturbed.
+    Busy,
+    /// Offline to everyone else.
+    Invisible,
+}
+
+impl ChosenStatus {
+    /// What others see of someone who is connected.
+    pub fn shown(self) -> Status {
+        match self {
+            Self::Online => Status::Online,
+            Self::Away => Status::Away,
+            Self::Busy => Status::Busy,
+            Self::Invisible => Status::Offline,
+        }
+    }
 }
 
 /// The answer to sign-in, registration and refresh.

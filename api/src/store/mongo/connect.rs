@@ -60,14 +60,29 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
         let options = IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
         IndexModel::builder().keys(keys).options(options).build()
     };
-    let of_table: [(&Collection<RawDocumentBuf>, Vec<IndexModel>); 5] = [
-        (&tables.users, vec![unique(doc! { "usernameKey": 1 }, None), unique(doc! { "emailKey": 1 }, None)]),
+    let partial = |keys: Document, field: &str| {
+        let only = doc! { field: { "$exists": true } };
+        IndexModel::builder()
+            .keys(keys)
+            .options(IndexOptions::builder().partial_filter_expression(only).build())
+            .build()
+    };
+    let of_table: [(&Collection<RawDocumentBuf>, Vec<IndexModel>); 8] = [
+        (
+            &tables.users,
+            vec![
+                unique(doc! { "usernameKey": 1 }, None),
+                unique(doc! { "emailKey": 1 }, None),
+                lookup(doc! { "displayKey": 1, "usernameKey": 1 }),
+            ],
+        ),
         (&tables.sessions, vec![lookup(doc! { "user": 1 })]),
         (
             &tables.rooms,
             vec![
                 unique(doc! { "conversationKey": 1 }, Some("conversationKey")),
                 lookup(doc! { "visibility": 1, "_id": -1 }),
+                partial(doc! { "leftover": 1 }, "leftover"),
             ],
         ),
         (
@@ -86,6 +101,21 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
                 unique(doc! { "b": 1, "s": 1, "u": 1, "c": 1 }, Some("c")),
             ],
         ),
+        // Holds all that the question who read a message needs.
+        (&tables.reads, vec![lookup(doc! { "room": 1, "upTo": 1, "user": 1, "at": 1, "from": 1 })]),
+        (
+            &tables.records,
+            vec![
+                unique(doc! { "area": 1, "owner": 1, "id": 1 }, None),
+                lookup(doc! { "area": 1, "owner": 1, "place": -1 }),
+                lookup(doc! { "area": 1, "id": 1 }),
+            ],
+        ),
+        // The server finds rare words by the first; for one that is in many messages it reads the newest by the second.
+        (
+            &tables.search,
+            vec![lookup(doc! { "s": 1, "w": 1, "t": -1, "_id": -1 }), lookup(doc! { "s": 1, "t": -1, "_id": -1 })],
+        ),
     ];
     for (collection, indexes) in of_table {
         collection.create_indexes(indexes).await?;
@@ -93,12 +123,28 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes beside memberships of an older version the name that they are listed by, once.
-pub(super) async fn name_members(tables: &Tables) -> Result<(), StoreError> {
-    let done = doc! { "_id": "members-named" };
+/// Brings what an older version wrote up to date, each step once.
+pub(super) async fn migrate(tables: &Tables) -> Result<(), StoreError> {
+    once(tables, "members-named", name_members(tables)).await?;
+    once(tables, "users-named", tables.name_users()).await
+}
+
+async fn once(
+    tables: &Tables,
+    step: &str,
+    work: impl Future<Output = Result<(), StoreError>>,
+) -> Result<(), StoreError> {
+    let done = doc! { "_id": step };
     if tables.meta().find_one(done.clone()).await?.is_some() {
         return Ok(());
     }
+    work.await?;
+    tables.meta().update_one(done, doc! { "$currentDate": { "at": true } }).upsert(true).await?;
+    Ok(())
+}
+
+/// Writes beside memberships the name that they are listed by.
+async fn name_members(tables: &Tables) -> Result<(), StoreError> {
     let pipeline = [
         doc! { "$match": { "usernameKey": null } },
         doc! { "$lookup": { "from": "users", "localField": "user", "foreignField": "_id", "as": "person" } },
@@ -107,7 +153,6 @@ pub(super) async fn name_members(tables: &Tables) -> Result<(), StoreError> {
         doc! { "$merge": { "into": "members", "on": "_id", "whenMatched": "merge", "whenNotMatched": "discard" } },
     ];
     tables.members.aggregate(pipeline).await?;
-    tables.meta().update_one(done, doc! { "$currentDate": { "at": true } }).upsert(true).await?;
     Ok(())
 }
 

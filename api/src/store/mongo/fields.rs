@@ -106,7 +106,8 @@ impl<'a> Fields<'a> {
         Ok(self.optional(name, RawBsonRef::as_bool)?.unwrap_or_default())
     }
 
-    fn integer(self, name: &'static str) -> Result<Option<i64>> {
+    /// A number of either sign that may be missing.
+    pub(super) fn integer(self, name: &'static str) -> Result<Option<i64>> {
         // The server makes the small integer of what it counted.
         self.optional(name, |value| value.as_i64().or_else(|| value.as_i32().map(i64::from)))
     }
@@ -116,9 +117,14 @@ impl<'a> Fields<'a> {
         unsigned(self.integer(name)?.unwrap_or_default())
     }
 
+    /// A word of the domain that may be missing.
+    pub(super) fn optional_word<T: Code>(self, name: &'static str) -> Result<Option<T>> {
+        self.integer(name)?.map(T::from_code).transpose()
+    }
+
     /// A word of the domain.
     pub(super) fn word<T: Code>(self, name: &'static str) -> Result<T> {
-        T::from_code(self.integer(name)?.ok_or(Unreadable(name))?)
+        self.optional_word(name)?.ok_or(Unreadable(name))
     }
 
     /// A document inside.

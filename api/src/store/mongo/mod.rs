@@ -10,13 +10,18 @@ mod tables;
 mod transaction;
 
 use super::{
-    Appended, MembershipOf, Op, Part, Store, StoreCall, StoreError, Stretch,
-    rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
+    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Store, StoreCall, StoreError, Stretch,
+    records::{Area, RecordKey, RecordRow},
+    rows::{EntryRow, MemberRow, MessageRow, ReadRow, RoomRow, SessionRow, UserRow},
 };
 use mongodb::bson::doc;
-use rookery_shared::ids::{MessageId, RoomId, SessionId, StreamId, UserId};
+use rookery_shared::{
+    clock::Time,
+    ids::{MessageId, RoomId, SessionId, StreamId, UserId},
+};
 use std::{future::Future, sync::Arc, time::Duration};
 use tables::Tables;
+use uuid::Uuid;
 
 /// How long a call may take. The driver has no time limit for an answer: a primary that stops without closing its
 /// connections would be waited for without end. Longer than the wait for a primary, so that the usual loss of one is
@@ -42,7 +47,7 @@ impl MongoStore {
         within(OPENING_LIMIT, async {
             connect::check_transactions(tables.client()).await;
             connect::make_indexes(&tables).await?;
-            connect::name_members(&tables).await?;
+            connect::migrate(&tables).await?;
             connect::epoch(tables.database()).await
         })
         .await?;
@@ -75,7 +80,7 @@ impl Store for MongoStore {
     }
 
     fn insert_user(&self, user: UserRow) -> StoreCall<'_, ()> {
-        call(async move { self.tables.insert_user(&user).await })
+        call(async move { self.tables.commit(&[], &[Op::InsertUser(user)]).await })
     }
 
     fn users<'a>(&'a self, ids: &'a [UserId]) -> StoreCall<'a, Vec<Option<UserRow>>> {
@@ -87,7 +92,15 @@ impl Store for MongoStore {
     }
 
     fn replace_user(&self, user: UserRow) -> StoreCall<'_, ()> {
-        call(async move { self.tables.replace_user(&user).await })
+        call(async move { self.tables.commit(&[], &[Op::ReplaceUser(user)]).await })
+    }
+
+    fn find_users<'a>(&'a self, prefix: &'a str, part: Part<&'a str>, limit: u32) -> StoreCall<'a, Vec<UserRow>> {
+        call(self.tables.find_users(prefix, part, limit))
+    }
+
+    fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>> {
+        call(self.tables.companions(user, max_room, limit))
     }
 
     fn insert_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
@@ -100,6 +113,10 @@ impl Store for MongoStore {
 
     fn replace_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
         call(async move { self.tables.replace_session(&session).await })
+    }
+
+    fn sessions_of(&self, user: UserId, now: Time) -> StoreCall<'_, Vec<SessionRow>> {
+        call(self.tables.sessions_of(user, now))
     }
 
     fn rooms<'a>(&'a self, ids: &'a [RoomId]) -> StoreCall<'a, Vec<Option<(RoomRow, u64)>>> {
@@ -130,6 +147,18 @@ impl Store for MongoStore {
 
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
         call(self.tables.has_other_owner(room, user))
+    }
+
+    fn heir(&self, room: RoomId, user: UserId) -> StoreCall<'_, Option<MemberRow>> {
+        call(self.tables.heir(room, user))
+    }
+
+    fn move_read(&self, read: ReadRow) -> StoreCall<'_, bool> {
+        call(async move { self.tables.move_read(&read).await })
+    }
+
+    fn reads_of(&self, room: RoomId, seq: u64, limit: u32) -> StoreCall<'_, Vec<(UserId, Time)>> {
+        call(self.tables.reads_of(room, seq, limit))
     }
 
     fn members<'a>(
@@ -179,5 +208,41 @@ impl Store for MongoStore {
         of: &'a [(RoomId, UserId, u64, u64)],
     ) -> StoreCall<'a, Vec<(Option<MessageRow>, u64)>> {
         call(self.tables.last_and_unread(of))
+    }
+
+    fn messages_since(&self, id: MessageId, limit: u32) -> StoreCall<'_, Vec<MessageRow>> {
+        call(self.tables.messages_since(id, limit))
+    }
+
+    fn records<'a>(&'a self, keys: &'a [RecordKey]) -> StoreCall<'a, Vec<Option<RecordRow>>> {
+        call(self.tables.records_by_keys(keys))
+    }
+
+    fn record_by_id(&self, area: Area, id: Uuid) -> StoreCall<'_, Option<RecordRow>> {
+        call(self.tables.record_by_id(area, id))
+    }
+
+    fn list_records(&self, area: Area, owner: Uuid, part: Part<Uuid>, limit: u32) -> StoreCall<'_, Vec<RecordRow>> {
+        call(self.tables.list_records(area, owner, part, limit))
+    }
+
+    fn index<'a>(&'a self, messages: &'a [IndexedMessage]) -> StoreCall<'a, ()> {
+        call(self.tables.index(messages))
+    }
+
+    fn search<'a>(&'a self, query: &'a SearchQuery) -> StoreCall<'a, Vec<MessageRow>> {
+        call(self.tables.find_messages(query))
+    }
+
+    fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>> {
+        call(self.tables.rooms_to_purge(limit))
+    }
+
+    fn leftover_members(&self, room: RoomId, limit: u32) -> StoreCall<'_, Vec<UserId>> {
+        call(self.tables.leftover_members(room, limit))
+    }
+
+    fn purge_room(&self, room: RoomId, finally: bool) -> StoreCall<'_, ()> {
+        call(self.tables.purge_room(room, finally))
     }
 }

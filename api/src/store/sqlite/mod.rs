@@ -11,14 +11,19 @@ mod tables;
 mod writer;
 
 use super::{
-    Appended, MembershipOf, Op, Part, Store, StoreCall, StoreError, Stretch,
-    rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow, UserRow},
+    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Store, StoreCall, StoreError, Stretch,
+    records::{Area, RecordKey, RecordRow},
+    rows::{EntryRow, MemberRow, MessageRow, ReadRow, RoomRow, SessionRow, UserRow},
 };
 use readers::Readers;
-use rookery_shared::ids::{MessageId, RoomId, SessionId, StreamId, UserId};
+use rookery_shared::{
+    clock::{self, Time},
+    ids::{MessageId, RoomId, SessionId, StreamId, UserId},
+};
 use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
-use tables::{log, members, rooms, sessions, users};
+use tables::{log, members, records, rooms, sessions, users, words};
+use uuid::Uuid;
 use writer::Writer;
 
 /// What a row counts for in the queue of the writer, apart from a message's words.
@@ -89,6 +94,15 @@ impl Store for SqliteStore {
         self.write(ROW_BYTES, move |db| users::replace(db, &user))
     }
 
+    fn find_users<'a>(&'a self, prefix: &'a str, part: Part<&'a str>, limit: u32) -> StoreCall<'a, Vec<UserRow>> {
+        let (prefix, part) = (prefix.to_owned(), part.map(str::to_owned));
+        self.read(move |db| users::find(db, &prefix, &part, limit))
+    }
+
+    fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>> {
+        self.read(move |db| members::companions(db, user, max_room, limit))
+    }
+
     fn insert_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
         self.write(ROW_BYTES, move |db| sessions::insert(db, session))
     }
@@ -99,6 +113,10 @@ impl Store for SqliteStore {
 
     fn replace_session(&self, session: SessionRow) -> StoreCall<'_, ()> {
         self.write(ROW_BYTES, move |db| sessions::replace(db, session))
+    }
+
+    fn sessions_of(&self, user: UserId, now: Time) -> StoreCall<'_, Vec<SessionRow>> {
+        self.read(move |db| sessions::open_of(db, user, now))
     }
 
     fn rooms<'a>(&'a self, ids: &'a [RoomId]) -> StoreCall<'a, Vec<Option<(RoomRow, u64)>>> {
@@ -133,6 +151,18 @@ impl Store for SqliteStore {
 
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
         self.read(move |db| members::has_other_owner(db, room, user))
+    }
+
+    fn heir(&self, room: RoomId, user: UserId) -> StoreCall<'_, Option<MemberRow>> {
+        self.read(move |db| members::heir(db, room, user))
+    }
+
+    fn move_read(&self, read: ReadRow) -> StoreCall<'_, bool> {
+        self.write(ROW_BYTES, move |db| members::move_read(db, &read))
+    }
+
+    fn reads_of(&self, room: RoomId, seq: u64, limit: u32) -> StoreCall<'_, Vec<(UserId, Time)>> {
+        self.read(move |db| members::reads_of(db, room, seq, limit))
     }
 
     fn members<'a>(
@@ -194,13 +224,62 @@ impl Store for SqliteStore {
         let of = of.to_vec();
         self.read(move |db| log::last_and_unread(db, &of))
     }
+
+    fn messages_since(&self, id: MessageId, limit: u32) -> StoreCall<'_, Vec<MessageRow>> {
+        self.read(move |db| log::since(db, id, limit))
+    }
+
+    fn records<'a>(&'a self, keys: &'a [RecordKey]) -> StoreCall<'a, Vec<Option<RecordRow>>> {
+        let keys = keys.to_vec();
+        self.read(move |db| records::by_keys(db, &keys))
+    }
+
+    fn record_by_id(&self, area: Area, id: Uuid) -> StoreCall<'_, Option<RecordRow>> {
+        self.read(move |db| records::by_id(db, area, id))
+    }
+
+    fn list_records(&self, area: Area, owner: Uuid, part: Part<Uuid>, limit: u32) -> StoreCall<'_, Vec<RecordRow>> {
+        self.read(move |db| records::list(db, area, owner, part, limit))
+    }
+
+    fn index<'a>(&'a self, messages: &'a [IndexedMessage]) -> StoreCall<'a, ()> {
+        let bytes = messages.iter().flat_map(|message| &message.words).map(|word| word.len() + 64).sum();
+        let messages = messages.to_vec();
+        self.write(bytes, move |db| words::index(db, &messages))
+    }
+
+    fn search<'a>(&'a self, query: &'a SearchQuery) -> StoreCall<'a, Vec<MessageRow>> {
+        let query = query.clone();
+        self.read(move |db| words::search(db, &query))
+    }
+
+    fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>> {
+        self.read(move |db| rooms::to_purge(db, limit))
+    }
+
+    fn leftover_members(&self, room: RoomId, limit: u32) -> StoreCall<'_, Vec<UserId>> {
+        self.read(move |db| members::leftover(db, room, limit))
+    }
+
+    fn purge_room(&self, room: RoomId, finally: bool) -> StoreCall<'_, ()> {
+        self.write(0, move |db| rooms::purge(db, room, finally.then(clock::now)))
+    }
 }
 
 fn apply(db: &Connection, op: &Op) -> Result<(), StoreError> {
     match op {
         Op::InsertRoom(room) => rooms::insert(db, room),
+        Op::ReplaceRoom(room) => rooms::replace(db, room),
+        Op::ExpectRoom(room, version) => rooms::expect(db, *room, *version),
         Op::InsertMember(member) => members::insert(db, member),
         Op::DeleteMember(room, user) => members::delete(db, *room, *user),
+        Op::UpdateMember(room, user, change) => members::update(db, *room, *user, *change),
+        Op::ForgetMember(room, user) => members::forget(db, *room, *user),
+        Op::ReplaceMessage(message) => log::replace_message(db, message),
+        Op::InsertUser(user) => users::insert(db, user),
+        Op::ReplaceUser(user) => users::replace(db, user),
+        Op::PutRecord(record) => records::put(db, record),
+        Op::DeleteRecord(key) => records::delete(db, *key),
         Op::EndSessions { user, only, except, at } => sessions::end(db, *user, *only, *except, *at),
     }
 }

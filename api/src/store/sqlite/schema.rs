@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use uuid::Uuid;
 
 /// The steps from one version of the schema to the next; `user_version` counts those that were taken.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// How long a connection waits for another process (a backup, a person with a shell) that holds the lock. Clients are
 /// promised "unavailable" within 3 s.

@@ -11,7 +11,7 @@ use rookery_shared::{
     clock::Time,
     envelope::Kind,
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
-    model::{HistoryFrom, MemberRole, MessageType, Role, RoomType, UserType, Visibility},
+    model::{ChosenStatus, HistoryFrom, MemberRole, MessageType, Role, RoomType, UserType, Visibility},
     testing::MongoServer,
 };
 use std::{
@@ -134,6 +134,10 @@ pub(crate) fn user(name: &str) -> UserRow {
         role: Role::User,
         created_at: time(0),
         deleted_at: None,
+        status: ChosenStatus::Online,
+        status_text: None,
+        status_at: None,
+        is_service: false,
         version: 1,
     }
 }
@@ -168,6 +172,7 @@ pub(crate) fn room(name: &str) -> RoomRow {
         created_at: time(0),
         conversation_key: None,
         deleted_at: None,
+        version: 1,
     }
 }
 
@@ -184,7 +189,17 @@ pub(crate) fn conversation(key: &str) -> RoomRow {
 
 /// An ordinary member since the beginning.
 pub(crate) fn member(room: RoomId, user: UserId) -> MemberRow {
-    MemberRow { room, user, role: MemberRole::Member, joined_at: time(2), in_seq: 1, from_seq: 1, read_seq: 0 }
+    MemberRow {
+        room,
+        user,
+        role: MemberRole::Member,
+        joined_at: time(2),
+        in_seq: 1,
+        from_seq: 1,
+        read_seq: 0,
+        mute: None,
+        hidden_seq: 0,
+    }
 }
 
 /// A message whose client id is `c` and its place.
@@ -204,6 +219,8 @@ pub(crate) fn message(room: RoomId, seq: u64, sender: UserId) -> MessageRow {
         deleted_at: None,
         reply_to: None,
         attachment: None,
+        reactions: Vec::new(),
+        pinned_at: None,
     }
 }
 

@@ -12,8 +12,8 @@
 //! | `t` | when it was written |
 //! | `c` | a message's client id; there in messages alone |
 //! | `v` `h` `y` `x` | a message's rev, first hash, type, words |
-//! | `e` `d` | when a message was edited, deleted |
-//! | `q` `a` | what a message answers, and its attachment, as JSON |
+//! | `e` `d` `p` | when a message was edited, deleted, pinned |
+//! | `q` `a` `l` | what a message answers, its attachment, and the reactions (likes) under it, as JSON |
 
 use crate::store::{
     StoreError,
@@ -51,14 +51,19 @@ pub(super) fn of_message(message: &MessageRow) -> Result<RawDocumentBuf, StoreEr
     document.append(cstr!("h"), bytes(&message.first_hash));
     document.append(cstr!("y"), message.message_type.code());
     document.append(cstr!("x"), message.content.as_str());
-    for (name, time) in [(cstr!("e"), message.edited_at), (cstr!("d"), message.deleted_at)] {
+    let times = [(cstr!("e"), message.edited_at), (cstr!("d"), message.deleted_at), (cstr!("p"), message.pinned_at)];
+    for (name, time) in times {
         if let Some(time) = time {
             document.append(name, date(time));
         }
     }
-    for (name, part) in
-        [(cstr!("q"), to_json(message.reply_to.as_ref())?), (cstr!("a"), to_json(message.attachment.as_ref())?)]
-    {
+    let reactions = (!message.reactions.is_empty()).then_some(&message.reactions);
+    let parts = [
+        (cstr!("q"), to_json(message.reply_to.as_ref())?),
+        (cstr!("a"), to_json(message.attachment.as_ref())?),
+        (cstr!("l"), to_json(reactions)?),
+    ];
+    for (name, part) in parts {
         if let Some(part) = part {
             document.append(name, part);
         }
@@ -112,5 +117,7 @@ pub(super) fn message(fields: Fields<'_>) -> Result<MessageRow, Unreadable> {
         deleted_at: fields.optional_time("d")?,
         reply_to: from_json(fields.optional_text("q")?)?,
         attachment: from_json(fields.optional_text("a")?)?,
+        reactions: from_json(fields.optional_text("l")?)?.unwrap_or_default(),
+        pinned_at: fields.optional_time("p")?,
     })
 }

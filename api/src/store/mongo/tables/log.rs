@@ -1,18 +1,22 @@
 //! Writing to the log: ordered inserts of messages, and transactions of entries with the changes they go with.
 
-use super::{Tables, documents};
+use super::{Tables, documents, over, place};
 use crate::store::{
     Appended, Op, StoreError, Unique,
+    codec::signed,
     mongo::{
         error::{DUPLICATE_KEY, is_taken},
+        fields::id,
         transaction::{self, Change, Stop},
     },
     rows::{EntryRow, MemberRow, MessageRow},
 };
 use mongodb::{
     ClientSession,
+    bson::{Document, doc},
     error::{Error, ErrorKind},
 };
+use rookery_shared::ids::StreamId;
 
 impl Tables {
     /// One ordered insert.
@@ -62,18 +66,46 @@ impl Tables {
 
     /// One change, or new members of one room.
     async fn apply(&self, session: &mut ClientSession, ops: &[Op]) -> Result<(), Stop> {
-        match ops {
-            [Op::InsertRoom(room)] => self.insert_room(session, room).await,
-            [Op::DeleteMember(room, user)] => self.delete_member(session, *room, *user).await,
-            [Op::EndSessions { user, only, except, at }] => {
+        let Some(op) = ops.first() else { return Ok(()) };
+        match op {
+            Op::InsertRoom(room) => self.insert_room(session, room).await,
+            Op::ReplaceRoom(room) => self.replace_room(session, room).await,
+            Op::ExpectRoom(room, version) => self.expect_room(session, *room, *version).await,
+            Op::InsertMember(member) => {
+                let members: Vec<_> = ops.iter().filter_map(new_member).collect();
+                self.insert_members(session, member.room, &members).await
+            }
+            Op::DeleteMember(room, user) => {
+                self.forget_member(session, *room, *user).await?;
+                self.count_members(session, *room, -1).await
+            }
+            Op::UpdateMember(room, user, change) => self.update_member(session, *room, *user, *change).await,
+            Op::ForgetMember(room, user) => self.forget_member(session, *room, *user).await,
+            Op::ReplaceMessage(message) => self.replace_message(session, message).await,
+            Op::InsertUser(user) => self.insert_user(session, user).await,
+            Op::ReplaceUser(user) => self.replace_user(session, user).await,
+            Op::PutRecord(record) => self.put_record(session, record).await,
+            Op::DeleteRecord(key) => self.delete_record(session, key).await,
+            Op::EndSessions { user, only, except, at } => {
                 self.end_sessions(session, *user, (*only, *except), *at).await
             }
-            members => {
-                let members: Vec<_> = members.iter().filter_map(new_member).collect();
-                let Some(first) = members.first() else { return Ok(()) };
-                self.insert_members(session, first.room, &members).await
-            }
         }
+    }
+
+    /// Writes a message over the revision before it, but for what a repeat of the sender is compared with.
+    async fn replace_message(&self, session: &mut ClientSession, message: &MessageRow) -> Result<(), Stop> {
+        let now = Document::try_from(&documents::of_message(message)?).map_err(StoreError::from)?;
+        let first = doc! { "u": "$u", "c": "$c", "h": "$h", "t": "$t" };
+        let mut before = place(StreamId::Room(message.room));
+        before.extend(doc! { "n": signed(message.seq), "_id": id(message.id.0), "v": signed(message.rev) - 1 });
+        let replaced = self.log.update_one(before, vec![over(now, first)]).session(&mut *session).await?;
+        if replaced.matched_count == 0 {
+            return Err(StoreError::Stale("the message").into());
+        }
+        if message.deleted_at.is_some() {
+            self.search.delete_one(doc! { "_id": id(message.id.0) }).session(session).await?;
+        }
+        Ok(())
     }
 }
 

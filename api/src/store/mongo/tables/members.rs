@@ -1,9 +1,9 @@
 //! Who is in which room.
 
-use super::{Tables, rooms, users, writable};
+use super::{Paging, Tables, any_of, rooms, users, writable};
 use crate::store::{
-    MembershipOf, Part, StoreError, Unique,
-    codec::{Code, Unreadable, in_order, signed},
+    MemberChange, MembershipOf, Part, StoreError, Unique,
+    codec::{Code, Unreadable, in_order, mute_code, mute_of, signed},
     mongo::{
         error::is_taken,
         fields::{Fields, all, compact, date, id},
@@ -13,15 +13,13 @@ use crate::store::{
 };
 use mongodb::{
     ClientSession,
-    bson::{Bson, Document, RawDocumentBuf, doc},
+    bson::{Document, RawDocumentBuf, doc},
 };
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, UserId},
     model::MemberRole,
 };
-use std::collections::HashMap;
-use uuid::Uuid;
 
 /// Beyond the row: `usernameKey`, as members are listed by it. Whoever lets users be renamed updates it too.
 fn write(member: &MemberRow, username_key: Option<&str>) -> Document {
@@ -33,6 +31,8 @@ fn write(member: &MemberRow, username_key: Option<&str>) -> Document {
         "inSeq": signed(member.in_seq),
         "fromSeq": signed(member.from_seq),
         "readSeq": signed(member.read_seq),
+        "mute": mute_code(member.mute),
+        "hiddenSeq": signed(member.hidden_seq),
         "usernameKey": username_key,
     })
 }
@@ -46,21 +46,34 @@ fn read(fields: Fields<'_>) -> Result<MemberRow, Unreadable> {
         in_seq: fields.number("inSeq")?,
         from_seq: fields.number("fromSeq")?,
         read_seq: fields.number("readSeq")?,
+        mute: mute_of(fields.integer("mute")?),
+        hidden_seq: fields.number("hiddenSeq")?,
     })
+}
+
+/// Matches this membership.
+fn of(room: RoomId, user: UserId) -> Document {
+    doc! { "room": id(room.0), "user": id(user.0) }
+}
+
+/// Puts the document of another collection that `key` names, if it is like this, beside each membership; those without
+/// one fall out.
+fn beside(from: &str, key: &str, like: Document, name: &str) -> [Document; 2] {
+    [
+        doc! { "$lookup": {
+            "from": from,
+            "localField": key,
+            "foreignField": "_id",
+            "pipeline": [{ "$match": like }],
+            "as": name,
+        } },
+        doc! { "$unwind": format!("${name}") },
+    ]
 }
 
 /// Puts the rooms that are there beside memberships, as `place`; those without one fall out.
 fn with_places() -> [Document; 2] {
-    [
-        doc! { "$lookup": {
-            "from": "rooms",
-            "localField": "room",
-            "foreignField": "_id",
-            "pipeline": [{ "$match": { "deletedAt": null } }],
-            "as": "place",
-        } },
-        doc! { "$unwind": "$place" },
-    ]
+    beside("rooms", "room", doc! { "deletedAt": null }, "place")
 }
 
 impl Tables {
@@ -85,17 +98,44 @@ impl Tables {
         }
     }
 
-    pub(super) async fn delete_member(
+    pub(super) async fn update_member(
+        &self,
+        session: &mut ClientSession,
+        room: RoomId,
+        user: UserId,
+        change: MemberChange,
+    ) -> Result<(), Stop> {
+        let change = match change {
+            MemberChange::Role(role) => doc! { "$set": { "role": role.code() } },
+            MemberChange::Mute(None) => doc! { "$unset": { "mute": true } },
+            MemberChange::Mute(mute) => doc! { "$set": { "mute": mute_code(mute) } },
+            MemberChange::Hidden(seq) => doc! { "$set": { "hiddenSeq": signed(seq) } },
+        };
+        match self.members.update_one(of(room, user), change).session(session).await?.matched_count {
+            0 => Err(StoreError::Stale("the membership").into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A membership goes; whoever lets one go in a room that is there counts it.
+    pub(super) async fn forget_member(
         &self,
         session: &mut ClientSession,
         room: RoomId,
         user: UserId,
     ) -> Result<(), Stop> {
-        let gone = doc! { "room": id(room.0), "user": id(user.0) };
-        if self.members.delete_one(gone).session(&mut *session).await?.deleted_count == 0 {
-            return Err(StoreError::Stale("the membership").into());
+        match self.members.delete_one(of(room, user)).session(session).await?.deleted_count {
+            0 => Err(StoreError::Stale("the membership").into()),
+            _ => Ok(()),
         }
-        self.count_members(session, room, -1).await
+    }
+
+    /// Moves a read cursor forward; false if it is there already.
+    pub(super) async fn move_cursor(&self, room: RoomId, user: UserId, up_to: u64) -> Result<bool, StoreError> {
+        let mut behind = of(room, user);
+        behind.insert("readSeq", doc! { "$lt": signed(up_to) });
+        let moved = self.members.update_one(behind, doc! { "$set": { "readSeq": signed(up_to) } }).await?;
+        Ok(moved.matched_count > 0)
     }
 
     pub(in crate::store::mongo) async fn memberships(
@@ -106,7 +146,8 @@ impl Tables {
             return Ok(Vec::new());
         }
         let [lookup, unwind] = with_places();
-        let pipeline = [doc! { "$match": any_of(of) }, lookup, unwind];
+        let pairs: Vec<_> = of.iter().map(|(room, user)| (room.0, user.0)).collect();
+        let pipeline = [doc! { "$match": { "$or": any_of(("room", "user"), &pairs) } }, lookup, unwind];
         let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
         let found = all(cursor, |fields| Ok(read(fields)?)).await?;
         let found = found.into_iter().map(|member| ((member.room, member.user), member)).collect();
@@ -166,42 +207,77 @@ impl Tables {
         part: Part<&str>,
         limit: u32,
     ) -> Result<Vec<(MemberRow, UserRow)>, StoreError> {
-        let (side, key, direction) = match part {
-            Part::First => ("$gt", "", 1),
-            Part::After(key) => ("$gt", key, 1),
-            Part::Before(key) => ("$lt", key, -1),
-        };
+        let paging = Paging::of(part, 1);
+        let [lookup, unwind] = beside("users", "user", doc! {}, "person");
         let pipeline = [
-            doc! { "$match": { "room": id(room.0), "usernameKey": { side: key } } },
-            doc! { "$sort": { "usernameKey": direction } },
+            doc! { "$match": { "room": id(room.0), "usernameKey": paging.key.clone() } },
+            doc! { "$sort": { "usernameKey": paging.direction } },
             doc! { "$limit": i64::from(limit.max(1)) },
-            doc! { "$lookup": { "from": "users", "localField": "user", "foreignField": "_id", "as": "person" } },
-            doc! { "$unwind": "$person" },
+            lookup,
+            unwind,
         ];
         let members = async {
             let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
             all(cursor, |fields| Ok((read(fields)?, users::read(fields.inner("person")?)?))).await
         };
-        let (is_room, mut members) = tokio::try_join!(self.is_room(room), members)?;
-        if direction < 0 {
-            members.reverse();
-        }
-        Ok(if is_room { members } else { Vec::new() })
+        let (is_room, members) = tokio::try_join!(self.is_room(room), members)?;
+        Ok(if is_room { paging.in_order(members) } else { Vec::new() })
     }
-}
 
-/// Matches exactly these pairs: one branch per room, or per user where those are fewer. Authorising a batch asks for
-/// many people of a few rooms, a list of rooms for one person in many.
-fn any_of(of: &[(RoomId, UserId)]) -> Document {
-    let mut by_room: HashMap<Uuid, Vec<Bson>> = HashMap::new();
-    let mut by_user: HashMap<Uuid, Vec<Bson>> = HashMap::new();
-    for (room, user) in of {
-        by_room.entry(room.0).or_default().push(id(user.0).into());
-        by_user.entry(user.0).or_default().push(id(room.0).into());
+    pub(in crate::store::mongo) async fn heir(
+        &self,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<Option<MemberRow>, StoreError> {
+        // The codes of roles grow with what they may do.
+        let [lookup, unwind] = beside("users", "user", doc! { "deletedAt": null }, "person");
+        let pipeline = [
+            doc! { "$match": { "room": id(room.0), "user": { "$ne": id(user.0) } } },
+            doc! { "$sort": { "role": -1, "joinedAt": 1, "inSeq": 1 } },
+            lookup,
+            unwind,
+            doc! { "$limit": 1 },
+        ];
+        let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
+        Ok(all(cursor, |fields| Ok(read(fields)?)).await?.pop())
     }
-    let (one, many, groups) =
-        if by_room.len() <= by_user.len() { ("room", "user", by_room) } else { ("user", "room", by_user) };
-    let branches: Vec<Bson> =
-        groups.into_iter().map(|(key, others)| doc! { one: id(key), many: { "$in": others } }.into()).collect();
-    doc! { "$or": branches }
+
+    pub(in crate::store::mongo) async fn companions(
+        &self,
+        user: UserId,
+        max_room: u64,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let small = doc! { "deletedAt": null, "memberCount": { "$lte": signed(max_room) } };
+        let [lookup, unwind] = beside("rooms", "room", small, "place");
+        let pipeline = [
+            doc! { "$match": { "user": id(user.0) } },
+            lookup,
+            unwind,
+            doc! { "$lookup": {
+                "from": "members",
+                "localField": "room",
+                "foreignField": "room",
+                "pipeline": [{ "$match": { "user": { "$ne": id(user.0) } } }, { "$project": { "user": 1 } }],
+                "as": "other",
+            } },
+            doc! { "$unwind": "$other" },
+            doc! { "$group": { "_id": "$other.user" } },
+            doc! { "$limit": i64::from(limit.max(1)) },
+        ];
+        let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
+        all(cursor, |fields| Ok(UserId(fields.id("_id")?))).await
+    }
+
+    pub(in crate::store::mongo) async fn leftover_members(
+        &self,
+        room: RoomId,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let [lookup, unwind] = beside("rooms", "room", doc! { "deletedAt": { "$ne": null } }, "place");
+        let limit = doc! { "$limit": i64::from(limit.max(1)) };
+        let pipeline = [doc! { "$match": { "room": id(room.0) } }, limit, lookup, unwind];
+        let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
+        all(cursor, |fields| Ok(UserId(fields.id("user")?))).await
+    }
 }

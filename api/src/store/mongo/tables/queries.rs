@@ -1,6 +1,6 @@
 //! Reading the log.
 
-use super::{Tables, documents};
+use super::{CONCURRENT, Tables, documents, place};
 use crate::store::{
     MAX_UNREAD, StoreError, Stretch,
     codec::{Code, in_order, signed},
@@ -14,9 +14,6 @@ use rookery_shared::{
     ids::{MessageId, RoomId, StreamId, UserId},
 };
 use std::collections::HashMap;
-
-/// Small queries of one call that are under way at the same time.
-const CONCURRENT: usize = 8;
 
 /// Client ids in one query, whose index bounds are every sender with every id: at most this number squared.
 const KEYS_AT_ONCE: usize = 16;
@@ -48,11 +45,6 @@ fn in_log(variables: Document, and: Vec<Bson>, plain: Document, then: Vec<Bson>,
 
 fn newest() -> [Bson; 2] {
     [doc! { "$sort": { "n": -1 } }.into(), doc! { "$limit": 1 }.into()]
-}
-
-/// What names a stream in a query.
-fn place(stream: StreamId) -> Document {
-    doc! { "b": i32::from(stream.bucket()), "s": id(stream.uuid()) }
 }
 
 impl Tables {
@@ -139,6 +131,16 @@ impl Tables {
 
     async fn messages_where(&self, wanted: Document) -> Result<Vec<MessageRow>, StoreError> {
         all(self.log.find(wanted).await?, |fields| Ok(documents::message(fields)?)).await
+    }
+
+    pub(in crate::store::mongo) async fn messages_since(
+        &self,
+        message: MessageId,
+        limit: u32,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let later = doc! { "_id": { "$gt": id(message.0) }, "k": Kind::Message.code() };
+        let cursor = self.log.find(later).sort(doc! { "_id": 1 }).limit(i64::from(limit.max(1))).await?;
+        all(cursor, |fields| Ok(documents::message(fields)?)).await
     }
 
     pub(in crate::store::mongo) async fn last_and_unread(

@@ -1,10 +1,10 @@
 //! Rooms, with their counts of members. What was deleted is not there for any of these.
 
-use super::{Tables, writable};
+use super::{Paging, Tables, over, writable};
 use crate::{
     store::{
         Part, StoreError, Unique,
-        codec::{Code, Unreadable, in_order},
+        codec::{Code, Unreadable, in_order, signed, unsigned},
         mongo::{
             error::is_taken,
             fields::{Fields, all, compact, date, id},
@@ -17,16 +17,20 @@ use crate::{
 use mongodb::{
     ClientSession,
     bson::{Bson, Document, doc},
-    options::ReadConcern,
+    options::{ReadConcern, UpdateModifications},
 };
 use rookery_shared::{
     ids::{RoomId, StreamId, UserId},
     model::{RoomType, Visibility},
 };
 
+/// The version of rooms that were made before rooms had one.
+const FIRST_VERSION: u64 = 1;
+
 /// Beyond the row: `nameKey`, folded, for the search in names; `bucket` of the room's log, for look-ups in it that the
-/// server makes; `memberCount`, kept by the transactions that change members. A deleted conversation has no
-/// `conversationKey`, so that its key is free.
+/// server makes; `memberCount`, kept by the transactions that change members; `expected`, a counter that they write
+/// for nothing but the conflict; `leftover`, when it was deleted, while something of it is left. A deleted conversation
+/// has no `conversationKey`, so that its key is free.
 fn write(room: &RoomRow) -> Document {
     let live_key = room.conversation_key.as_deref().filter(|_| room.deleted_at.is_none());
     compact(doc! {
@@ -41,6 +45,8 @@ fn write(room: &RoomRow) -> Document {
         "createdAt": date(room.created_at),
         "conversationKey": live_key,
         "deletedAt": room.deleted_at.map(date),
+        "leftover": room.deleted_at.map(date),
+        "version": signed(room.version),
         "bucket": i32::from(StreamId::Room(room.id).bucket()),
         "memberCount": 0_i64,
     })
@@ -58,6 +64,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<(RoomRow, u64), Unreadable> {
         created_at: fields.time("createdAt")?,
         conversation_key: fields.owned_text("conversationKey")?,
         deleted_at: fields.optional_time("deletedAt")?,
+        version: fields.integer("version")?.map_or(Ok(FIRST_VERSION), unsigned)?,
     };
     Ok((room, fields.number("memberCount")?))
 }
@@ -78,6 +85,35 @@ impl Tables {
         }
     }
 
+    pub(super) async fn replace_room(&self, session: &mut ClientSession, room: &RoomRow) -> Result<(), Stop> {
+        let mut kept = doc! { "memberCount": "$memberCount" };
+        if room.deleted_at.is_none() {
+            kept.insert("conversationKey", "$conversationKey");
+        }
+        let now = over(write(room), kept);
+        self.change_room(session, of_version(room.id, room.version.saturating_sub(1)), vec![now]).await
+    }
+
+    /// A real write, so that a transaction that changes the room at the same time conflicts with this one.
+    pub(super) async fn expect_room(
+        &self,
+        session: &mut ClientSession,
+        room: RoomId,
+        version: u64,
+    ) -> Result<(), Stop> {
+        self.change_room(session, of_version(room, version), doc! { "$inc": { "expected": 1_i64 } }).await
+    }
+
+    async fn change_room(
+        &self,
+        session: &mut ClientSession,
+        room: Document,
+        change: impl Into<UpdateModifications>,
+    ) -> Result<(), Stop> {
+        let changed = self.rooms.update_one(room, change).session(session).await?;
+        if changed.matched_count == 0 { Err(StoreError::Stale("the room").into()) } else { Ok(()) }
+    }
+
     /// Counts members that come or go. `Stale` if the room is not there. Being a write to the room, it also makes a
     /// transaction that deletes the room, and one that changes its members, exclude one another.
     pub(super) async fn count_members(
@@ -86,9 +122,7 @@ impl Tables {
         room: RoomId,
         change: i64,
     ) -> Result<(), Stop> {
-        let here = doc! { "_id": id(room.0), "deletedAt": null };
-        let counted = self.rooms.update_one(here, doc! { "$inc": { "memberCount": change } }).session(session).await?;
-        if counted.matched_count == 0 { Err(StoreError::Stale("the room").into()) } else { Ok(()) }
+        self.change_room(session, here(room), doc! { "$inc": { "memberCount": change } }).await
     }
 
     pub(in crate::store::mongo) async fn rooms_by_ids(
@@ -121,33 +155,36 @@ impl Tables {
         // Each half is read in the order of an index and both are merged, so that a page reads little more than itself.
         let mut public = doc! { "visibility": Visibility::Public.code() };
         let mut own = doc! { "$in": mine };
-        // Newest first: what follows a room has a lower id.
-        let (side, direction) = match part {
-            Part::First => (None, -1),
-            Part::After(room) => (Some(("$lt", room)), -1),
-            Part::Before(room) => (Some(("$gt", room)), 1),
-        };
-        if let Some((side, room)) = side {
-            public.insert("_id", doc! { side: id(room.0) });
-            own.insert(side, id(room.0));
-        }
+        let paging = Paging::of(part.map(|room| id(room.0)), -1);
+        public.insert("_id", paging.key.clone());
+        own.extend(paging.key.clone());
         let mut wanted = doc! { "$or": [public, { "_id": own }], "type": RoomType::Room.code(), "deletedAt": null };
         if !name.is_empty() {
             wanted.insert("nameKey", doc! { "$regex": literal(&fold(name)) });
         }
-        let cursor = self.rooms.find(wanted).sort(doc! { "_id": direction }).limit(i64::from(limit.max(1))).await?;
-        let mut found = all(cursor, |fields| Ok(read(fields)?)).await?;
-        if direction > 0 {
-            found.reverse();
-        }
-        Ok(found)
+        let sorted = self.rooms.find(wanted).sort(doc! { "_id": paging.direction });
+        let cursor = sorted.limit(i64::from(limit.max(1))).await?;
+        Ok(paging.in_order(all(cursor, |fields| Ok(read(fields)?)).await?))
     }
 
     /// Whether the room is there.
     pub(super) async fn is_room(&self, room: RoomId) -> Result<bool, StoreError> {
-        let here = doc! { "_id": id(room.0), "deletedAt": null };
-        Ok(self.rooms.find_one(here).projection(doc! { "_id": 1 }).await?.is_some())
+        Ok(self.rooms.find_one(here(room)).projection(doc! { "_id": 1 }).await?.is_some())
     }
+}
+
+/// Matches the room if it is there.
+fn here(room: RoomId) -> Document {
+    doc! { "_id": id(room.0), "deletedAt": null }
+}
+
+/// Matches the room if it is there and has this version.
+fn of_version(room: RoomId, version: u64) -> Document {
+    let mut wanted = here(room);
+    let unwritten = (version == FIRST_VERSION).then_some(Bson::Null);
+    let versions: Vec<Bson> = [signed(version).into()].into_iter().chain(unwritten).collect();
+    wanted.insert("version", doc! { "$in": versions });
+    wanted
 }
 
 /// The text as a regular expression that matches exactly it.

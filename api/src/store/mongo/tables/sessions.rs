@@ -6,7 +6,7 @@ use crate::store::{
     codec::{Unreadable, signed},
     mongo::{
         error::is_taken,
-        fields::{Fields, bytes, compact, date, id},
+        fields::{Fields, all, bytes, compact, date, id},
         transaction::Stop,
     },
     rows::SessionRow,
@@ -71,6 +71,15 @@ impl Tables {
             0 => Err(StoreError::Stale("the session")),
             _ => Ok(()),
         }
+    }
+
+    pub(in crate::store::mongo) async fn sessions_of(
+        &self,
+        user: UserId,
+        now: Time,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let open = doc! { "user": id(user.0), "endedAt": null, "expiresAt": { "$gt": date(now) } };
+        all(self.sessions.find(open).sort(doc! { "_id": -1 }).await?, |fields| Ok(read(fields)?)).await
     }
 
     /// Ends those that are open. Their version grows, so that a rotation under way finds them changed.

@@ -1,18 +1,30 @@
 //! Accounts.
 
-use super::{Tables, writable};
-use crate::store::{
-    StoreError, Unique,
-    codec::{Code, Unreadable, in_order, signed},
-    mongo::{
-        error::is_taken,
-        fields::{Fields, all, compact, date, id},
+use super::{Paging, Tables, begins_with, writable};
+use crate::{
+    store::{
+        Part, StoreError, Unique,
+        codec::{Code, Unreadable, in_order, signed},
+        mongo::{
+            error::is_taken,
+            fields::{Fields, all, compact, date, id},
+            transaction::Stop,
+        },
+        rows::UserRow,
     },
-    rows::UserRow,
+    text::fold,
 };
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::{
+    ClientSession,
+    bson::{Bson, Document, doc},
+    options::ReadConcern,
+};
 use rookery_shared::ids::UserId;
 
+/// Older users that get their `displayKey` in one command.
+const NAMED_AT_ONCE: usize = 1_000;
+
+/// Beyond the row: `displayKey`, the folded display name, as people are found by it.
 fn write(user: &UserRow) -> Document {
     compact(doc! {
         "_id": id(user.id.0),
@@ -22,6 +34,7 @@ fn write(user: &UserRow) -> Document {
         "emailKey": &user.email_key,
         "passwordHash": user.password_hash.as_deref(),
         "displayName": &user.display_name,
+        "displayKey": fold(&user.display_name),
         "firstName": user.first_name.as_deref(),
         "lastName": user.last_name.as_deref(),
         "bio": user.bio.as_deref(),
@@ -30,6 +43,10 @@ fn write(user: &UserRow) -> Document {
         "role": user.role.code(),
         "createdAt": date(user.created_at),
         "deletedAt": user.deleted_at.map(date),
+        "status": user.status.code(),
+        "statusText": user.status_text.as_deref(),
+        "statusAt": user.status_at.map(date),
+        "isService": user.is_service.then_some(true),
         "version": signed(user.version),
     })
 }
@@ -51,33 +68,37 @@ pub(super) fn read(fields: Fields<'_>) -> Result<UserRow, Unreadable> {
         role: fields.word("role")?,
         created_at: fields.time("createdAt")?,
         deleted_at: fields.optional_time("deletedAt")?,
+        status: fields.optional_word("status")?.unwrap_or_default(),
+        status_text: fields.owned_text("statusText")?,
+        status_at: fields.optional_time("statusAt")?,
+        is_service: fields.flag("isService")?,
         version: fields.number("version")?,
     })
 }
 
 impl Tables {
-    pub(in crate::store::mongo) async fn insert_user(&self, user: &UserRow) -> Result<(), StoreError> {
-        match writable(&self.users).insert_one(write(user)).await {
-            Err(error) if is_taken(&error) => Err(self.taken_user_key(user).await?),
+    pub(super) async fn insert_user(&self, session: &mut ClientSession, user: &UserRow) -> Result<(), Stop> {
+        match writable(&self.users).insert_one(write(user)).session(session).await {
+            Err(error) if is_taken(&error) => Err(self.taken_user_key(user).await?.into()),
             inserted => Ok(inserted.map(drop)?),
         }
     }
 
-    pub(in crate::store::mongo) async fn replace_user(&self, user: &UserRow) -> Result<(), StoreError> {
+    pub(super) async fn replace_user(&self, session: &mut ClientSession, user: &UserRow) -> Result<(), Stop> {
         let before = doc! { "_id": id(user.id.0), "version": signed(user.version) - 1 };
-        match writable(&self.users).replace_one(before, write(user)).await {
-            Err(error) if is_taken(&error) => Err(self.taken_user_key(user).await?),
-            Ok(replaced) if replaced.matched_count == 0 => Err(StoreError::Stale("the user")),
+        match writable(&self.users).replace_one(before, write(user)).session(session).await {
+            Err(error) if is_taken(&error) => Err(self.taken_user_key(user).await?.into()),
+            Ok(replaced) if replaced.matched_count == 0 => Err(StoreError::Stale("the user").into()),
             replaced => Ok(replaced.map(drop)?),
         }
     }
 
     /// Learns by reading which key of a refused row is taken; the driver does not pass on the server's `keyPattern`.
-    /// The server waits with a refusal, too, until what it saw is majority-committed: these reads find it.
+    /// Outside of the transaction, which is over, and of what this primary has: a majority may not yet.
     async fn taken_user_key(&self, user: &UserRow) -> Result<StoreError, StoreError> {
         let taken = async |field: &str, key: &str| {
             let other = doc! { field: key, "_id": { "$ne": id(user.id.0) } };
-            Ok::<_, StoreError>(self.users.find_one(other).await?.is_some())
+            Ok::<_, StoreError>(self.users.find_one(other).read_concern(ReadConcern::local()).await?.is_some())
         };
         Ok(StoreError::Taken(if taken("usernameKey", &user.username_key).await? {
             Unique::Username
@@ -109,5 +130,45 @@ impl Tables {
             }
         }
         Ok(None)
+    }
+    pub(in crate::store::mongo) async fn find_users(
+        &self,
+        prefix: &str,
+        part: Part<&str>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let paging = Paging::of(part, 1);
+        let mut wanted = doc! { "usernameKey": paging.key.clone(), "deletedAt": null, "isService": { "$ne": true } };
+        if !prefix.is_empty() {
+            let begins = begins_with(prefix);
+            wanted.insert("$or", vec![doc! { "usernameKey": begins.clone() }, doc! { "displayKey": begins }]);
+        }
+        let cursor = self
+            .users
+            .find(wanted)
+            .sort(doc! { "usernameKey": paging.direction })
+            .limit(i64::from(limit.max(1)))
+            .await?;
+        Ok(paging.in_order(all(cursor, |fields| Ok(read(fields)?)).await?))
+    }
+
+    /// Gives users of an older version their `displayKey`.
+    pub(in crate::store::mongo) async fn name_users(&self) -> Result<(), StoreError> {
+        let mut nameless = self.users.find(doc! { "displayKey": null }).projection(doc! { "displayName": 1 }).await?;
+        let mut named = Vec::new();
+        loop {
+            let more = nameless.advance().await?;
+            if more {
+                let fields = Fields(nameless.current());
+                let key = fold(&fields.text("displayName")?);
+                named.push(doc! { "_id": id(fields.id("_id")?), "displayKey": key }.into());
+            }
+            if named.len() >= NAMED_AT_ONCE || !more {
+                self.merge(std::mem::take(&mut named), "users", ("merge", "discard")).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
     }
 }

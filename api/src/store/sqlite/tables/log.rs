@@ -1,6 +1,6 @@
 //! The log of every stream.
 
-use super::{all, each, first};
+use super::{all, each, first, words};
 use crate::store::{
     Appended, MAX_UNREAD, StoreError, Stretch, Unique,
     codec::{Code, signed, to_json, unsigned},
@@ -18,9 +18,10 @@ use uuid::Uuid;
 macro_rules! columns {
     () => {
         "seq, kind, subject, ref_seq, at, id, rev, client_id, first_hash, message_type, content, edited_at, \
-         deleted_at, reply_to, attachment"
+         deleted_at, reply_to, attachment, reactions, pinned_at"
     };
 }
+pub(super) use columns as log_columns;
 
 /// Reads the entry of a stream that the caller knows, as the statement looked for it.
 fn read(stream: StreamId, row: &Row<'_>) -> Result<EntryRow> {
@@ -43,6 +44,8 @@ fn read(stream: StreamId, row: &Row<'_>) -> Result<EntryRow> {
             deleted_at: cells.optional_time()?,
             reply_to: cells.json()?,
             attachment: cells.json()?,
+            reactions: cells.json()?.unwrap_or_default(),
+            pinned_at: cells.optional_time()?,
         }),
         _ => None,
     };
@@ -51,6 +54,11 @@ fn read(stream: StreamId, row: &Row<'_>) -> Result<EntryRow> {
 
 fn read_message(room: RoomId, row: &Row<'_>) -> Result<Option<MessageRow>> {
     read(StreamId::Room(room), row).map(|entry| entry.message)
+}
+
+/// The reactions as they are stored; nothing for none.
+fn reactions(message: &MessageRow) -> Result<Option<String>, StoreError> {
+    to_json(Some(&message.reactions).filter(|reactions| !reactions.is_empty()))
 }
 
 /// Inserts an entry; false if its place or its client id is taken.
@@ -63,7 +71,7 @@ fn insert(
     let sql = concat!(
         "INSERT INTO log (stream, ",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
     );
     let inserted = db.prepare_cached(sql)?.execute(params![
         stream.uuid().as_bytes(),
@@ -82,6 +90,8 @@ fn insert(
         message.and_then(|message| message.deleted_at).map(|time| time.0),
         to_json(message.and_then(|message| message.reply_to.as_ref()))?,
         to_json(message.and_then(|message| message.attachment.as_ref()))?,
+        message.map_or(Ok(None), reactions)?,
+        message.and_then(|message| message.pinned_at).map(|time| time.0),
     ]);
     match inserted {
         Err(error) if is_taken(&error) => Ok(false),
@@ -106,6 +116,42 @@ pub(in crate::store::sqlite) fn insert_entry(db: &Connection, entry: &EntryRow) 
     } else {
         Err(StoreError::Taken(Unique::LogEntry))
     }
+}
+
+pub(in crate::store::sqlite) fn replace_message(db: &Connection, message: &MessageRow) -> Result<(), StoreError> {
+    let sql = "UPDATE log SET rev = ?3, content = ?4, edited_at = ?5, deleted_at = ?6, attachment = ?7, reactions = ?8, \
+               pinned_at = ?9 WHERE stream = ?1 AND seq = ?2 AND id = ?10 AND rev = ?3 - 1";
+    let params = params![
+        message.room.0.as_bytes(),
+        signed(message.seq),
+        signed(message.rev),
+        message.content,
+        message.edited_at.map(|time| time.0),
+        message.deleted_at.map(|time| time.0),
+        to_json(message.attachment.as_ref())?,
+        reactions(message)?,
+        message.pinned_at.map(|time| time.0),
+        message.id.0.as_bytes(),
+    ];
+    if db.prepare_cached(sql)?.execute(params)? == 0 {
+        return Err(StoreError::Stale("the message"));
+    }
+    if message.deleted_at.is_some() { words::forget(db, message.id) } else { Ok(()) }
+}
+
+pub(in crate::store::sqlite) fn since(
+    db: &Connection,
+    id: MessageId,
+    limit: u32,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), ", stream FROM log WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let found = all(db, sql, params![id.0.as_bytes(), limit], read_anywhere)?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Reads a message of a room that the statement tells, after the columns.
+pub(super) fn read_anywhere(row: &Row<'_>) -> Result<Option<MessageRow>> {
+    read_message(RoomId(Uuid::from_bytes(row.get("stream")?)), row)
 }
 
 pub(in crate::store::sqlite) fn heads(db: &Connection, streams: &[StreamId]) -> Result<Vec<u64>, StoreError> {
@@ -162,8 +208,7 @@ pub(in crate::store::sqlite) fn by_id(
     // The stream stands last, as the others are read from the first cell on.
     let sql = concat!("SELECT ", columns!(), ", stream FROM log WHERE id = ?1");
     each(ids, |id| {
-        let found =
-            first(db, sql, [id.0.as_bytes()], |row| read_message(RoomId(Uuid::from_bytes(row.get("stream")?)), row))?;
+        let found = first(db, sql, [id.0.as_bytes()], read_anywhere)?;
         Ok(found.flatten())
     })
 }

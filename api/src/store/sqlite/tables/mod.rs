@@ -2,9 +2,11 @@
 
 pub(super) mod log;
 pub(super) mod members;
+pub(super) mod records;
 pub(super) mod rooms;
 pub(super) mod sessions;
 pub(super) mod users;
+pub(super) mod words;
 
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, Statement};

@@ -4,23 +4,25 @@ use super::{all, each, first};
 use crate::{
     store::{
         Part, StoreError, Unique,
-        codec::Code,
+        codec::{Code, signed},
+        records::Area,
         rows::RoomRow,
         sqlite::{cells::Cells, error::is_taken},
     },
     text::fold,
 };
 use rookery_shared::{
+    clock::Time,
     ids::{RoomId, UserId},
     model::{RoomType, Visibility},
 };
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result, params, types::Value};
 
 /// The columns of a [`RoomRow`] and the count behind them, of the table under the name `r`.
 macro_rules! room_columns {
     () => {
         "r.id, r.room_type, r.name, r.description, r.visibility, r.history_from, r.created_by, r.created_at, \
-         r.conversation_key, r.deleted_at, r.member_count"
+         r.conversation_key, r.deleted_at, r.version, r.member_count"
     };
 }
 pub(super) use room_columns;
@@ -37,26 +39,33 @@ pub(super) fn read(cells: &mut Cells<'_>) -> Result<(RoomRow, u64)> {
         created_at: cells.time()?,
         conversation_key: cells.plain()?,
         deleted_at: cells.optional_time()?,
+        version: cells.number()?,
     };
     Ok((room, cells.number()?))
 }
 
+fn values(room: &RoomRow) -> [Value; 12] {
+    [
+        room.id.0.as_bytes().to_vec().into(),
+        room.room_type.code().into(),
+        room.name.clone().into(),
+        room.description.clone().into(),
+        room.visibility.code().into(),
+        room.history_from.code().into(),
+        room.created_by.map(|user| user.0.as_bytes().to_vec()).into(),
+        room.created_at.0.into(),
+        room.conversation_key.clone().into(),
+        room.deleted_at.map(|time| time.0).into(),
+        signed(room.version).into(),
+        fold(room.name.as_deref().unwrap_or_default()).into(),
+    ]
+}
+
 pub(in crate::store::sqlite) fn insert(db: &Connection, room: &RoomRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO rooms (id, room_type, name, description, visibility, history_from, created_by, created_at, \
-               conversation_key, deleted_at, name_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    let inserted = db.prepare_cached(sql)?.execute(params![
-        room.id.0.as_bytes(),
-        room.room_type.code(),
-        room.name,
-        room.description,
-        room.visibility.code(),
-        room.history_from.code(),
-        room.created_by.map(|user| user.0.into_bytes()),
-        room.created_at.0,
-        room.conversation_key,
-        room.deleted_at.map(|time| time.0),
-        fold(room.name.as_deref().unwrap_or_default()),
-    ]);
+               conversation_key, deleted_at, version, name_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let inserted = db.prepare_cached(sql)?.execute(values(room));
     match inserted {
         Err(error) if is_taken(&error) => {
             let of_key = room.conversation_key.as_deref().map(|key| by_conversation(db, key)).transpose()?.flatten();
@@ -64,6 +73,23 @@ pub(in crate::store::sqlite) fn insert(db: &Connection, room: &RoomRow) -> Resul
         }
         inserted => Ok(inserted.map(drop)?),
     }
+}
+
+pub(in crate::store::sqlite) fn replace(db: &Connection, room: &RoomRow) -> Result<(), StoreError> {
+    let sql = "UPDATE rooms SET (id, room_type, name, description, visibility, history_from, created_by, created_at, \
+               conversation_key, deleted_at, version, name_key) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+               WHERE id = ?1 AND version = ?11 - 1 AND deleted_at IS NULL";
+    match db.prepare_cached(sql)?.execute(values(room))? {
+        0 => Err(StoreError::Stale("the room")),
+        _ => Ok(()),
+    }
+}
+
+/// That a room is there and has this version. The one thread that writes lets nobody come in between.
+pub(in crate::store::sqlite) fn expect(db: &Connection, room: RoomId, version: u64) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM rooms WHERE id = ?1 AND version = ?2 AND deleted_at IS NULL";
+    let found = first(db, sql, params![room.0.as_bytes(), signed(version)], |_| Ok(()))?;
+    found.ok_or(StoreError::Stale("the room"))
 }
 
 /// Counts members that come or go. `Stale` if the room is not there.
@@ -129,4 +155,27 @@ pub(in crate::store::sqlite) fn visible(
         found.reverse();
     }
     Ok(found)
+}
+
+pub(in crate::store::sqlite) fn to_purge(db: &Connection, limit: u32) -> Result<Vec<RoomId>, StoreError> {
+    let sql = "SELECT id FROM rooms WHERE deleted_at IS NOT NULL AND purged_at IS NULL ORDER BY deleted_at LIMIT ?1";
+    Ok(all(db, sql, [limit], |row| Ok(RoomId(Cells::new(row).id()?)))?)
+}
+
+/// Deletes everything of a deleted room but the room itself, which says that it was there.
+pub(in crate::store::sqlite) fn purge(db: &Connection, room: RoomId, at: Option<Time>) -> Result<(), StoreError> {
+    for table in ["log WHERE stream", "reads WHERE room", "words WHERE room"] {
+        db.prepare_cached(&format!("DELETE FROM {table} = ?1"))?.execute([room.0.as_bytes()])?;
+    }
+    let owned = [Area::Ban.code(), Area::Invite.code()];
+    db.prepare_cached("DELETE FROM records WHERE area IN (?1, ?2) AND owner = ?3")?.execute(params![
+        owned[0],
+        owned[1],
+        room.0.as_bytes()
+    ])?;
+    if let Some(at) = at {
+        let sql = "UPDATE rooms SET purged_at = ?2 WHERE id = ?1 AND deleted_at IS NOT NULL";
+        db.prepare_cached(sql)?.execute(params![room.0.as_bytes(), at.0])?;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Signed-in devices.
 
-use super::first;
+use super::{all, first};
 use crate::store::{
     StoreError, Unique, codec::signed, rows::SessionRow, sqlite::cells::Cells, sqlite::error::is_taken,
 };
@@ -72,6 +72,19 @@ pub(in crate::store::sqlite) fn replace(db: &Connection, session: SessionRow) ->
 pub(in crate::store::sqlite) fn by_id(db: &Connection, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
     let sql = concat!("SELECT ", columns!(), " FROM sessions WHERE id = ?1");
     Ok(first(db, sql, [id.0.as_bytes()], |row| read(&mut Cells::new(row)))?)
+}
+
+pub(in crate::store::sqlite) fn open_of(
+    db: &Connection,
+    user: UserId,
+    now: Time,
+) -> Result<Vec<SessionRow>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM sessions WHERE user = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY id DESC"
+    );
+    Ok(all(db, sql, params![user.0.as_bytes(), now.0], |row| read(&mut Cells::new(row)))?)
 }
 
 /// Ends those that are open. Their version grows, so that a rotation under way finds them changed.

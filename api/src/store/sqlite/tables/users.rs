@@ -1,11 +1,14 @@
 //! Accounts.
 
-use super::{each, first};
-use crate::store::{
-    StoreError, Unique,
-    codec::{Code, signed},
-    rows::UserRow,
-    sqlite::{cells::Cells, error::is_taken},
+use super::{all, each, first};
+use crate::{
+    store::{
+        Part, StoreError, Unique,
+        codec::{Code, signed},
+        rows::UserRow,
+        sqlite::{cells::Cells, error::is_taken},
+    },
+    text::fold,
 };
 use rookery_shared::ids::UserId;
 use rusqlite::{Connection, OptionalExtension, Result, params, types::Value};
@@ -13,13 +16,14 @@ use rusqlite::{Connection, OptionalExtension, Result, params, types::Value};
 macro_rules! columns {
     () => {
         "id, username, username_key, email, email_key, password_hash, display_name, first_name, last_name, bio, \
-         profile_picture, user_type, role, created_at, deleted_at, version"
+         profile_picture, user_type, role, created_at, deleted_at, status, status_text, status_at, is_service, \
+         version"
     };
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = ?1");
 
-fn values(user: &UserRow) -> [Value; 16] {
+fn values(user: &UserRow) -> [Value; 21] {
     let UserRow {
         id,
         username,
@@ -36,6 +40,10 @@ fn values(user: &UserRow) -> [Value; 16] {
         role,
         created_at,
         deleted_at,
+        status,
+        status_text,
+        status_at,
+        is_service,
         version,
     } = user.clone();
     [
@@ -54,7 +62,12 @@ fn values(user: &UserRow) -> [Value; 16] {
         role.code().into(),
         created_at.0.into(),
         deleted_at.map(|time| time.0).into(),
+        status.code().into(),
+        status_text.into(),
+        status_at.map(|time| time.0).into(),
+        is_service.into(),
         signed(version).into(),
+        fold(&user.display_name).into(),
     ]
 }
 
@@ -75,6 +88,10 @@ fn read(cells: &mut Cells<'_>) -> Result<UserRow> {
         role: cells.word()?,
         created_at: cells.time()?,
         deleted_at: cells.optional_time()?,
+        status: cells.word()?,
+        status_text: cells.plain()?,
+        status_at: cells.optional_time()?,
+        is_service: cells.plain()?,
         version: cells.number()?,
     })
 }
@@ -83,7 +100,8 @@ pub(in crate::store::sqlite) fn insert(db: &Connection, user: &UserRow) -> Resul
     let sql = concat!(
         "INSERT INTO users (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        ", display_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+         ?19, ?20, ?21)"
     );
     written(db, user, db.prepare_cached(sql)?.execute(values(user))).map(drop)
 }
@@ -92,8 +110,8 @@ pub(in crate::store::sqlite) fn replace(db: &Connection, user: &UserRow) -> Resu
     let sql = concat!(
         "UPDATE users SET (",
         columns!(),
-        ") = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
-         WHERE id = ?1 AND version = ?16 - 1"
+        ", display_key) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+         ?20, ?21) WHERE id = ?1 AND version = ?20 - 1"
     );
     match written(db, user, db.prepare_cached(sql)?.execute(values(user)))? {
         0 => Err(StoreError::Stale("the user")),
@@ -133,4 +151,44 @@ pub(in crate::store::sqlite) fn by_key(db: &Connection, key: &str) -> Result<Opt
         " FROM users WHERE username_key = ?1 OR email_key = ?1 ORDER BY username_key = ?1 DESC LIMIT 1"
     );
     Ok(first(db, sql, [key], |row| read(&mut Cells::new(row)))?)
+}
+
+/// People on one side of a name, in one direction.
+macro_rules! found {
+    ($side:literal, $direction:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE ((username_key >= ?1 AND username_key < ?2) OR (display_key >= ?1 AND display_key < ?2)) \
+             AND deleted_at IS NULL AND NOT is_service AND username_key ",
+            $side,
+            " ?3 ORDER BY username_key ",
+            $direction,
+            " LIMIT ?4"
+        )
+    };
+}
+
+pub(in crate::store::sqlite) fn find(
+    db: &Connection,
+    prefix: &str,
+    part: &Part<String>,
+    limit: u32,
+) -> Result<Vec<UserRow>, StoreError> {
+    let (sql, key) = match part {
+        Part::First => (found!(">", "ASC"), ""),
+        Part::After(key) => (found!(">", "ASC"), key.as_str()),
+        Part::Before(key) => (found!("<", "DESC"), key.as_str()),
+    };
+    let params = params![prefix, beyond(prefix), key, limit];
+    let mut users = all(db, sql, params, |row| read(&mut Cells::new(row)))?;
+    if matches!(part, Part::Before(_)) {
+        users.reverse();
+    }
+    Ok(users)
+}
+
+/// What is greater than every text that begins with this one: no text holds a greater character than the last of all.
+pub(super) fn beyond(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
 }

@@ -1,0 +1,46 @@
+//! Who wants something done: a user, an admin, or a server with an API key that acts as itself.
+
+use rookery_shared::{
+    ids::UserId,
+    protocol::{Code, Problem},
+};
+
+/// What somebody is to the installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActorKind {
+    /// A user, who may do what is theirs.
+    User,
+    /// An admin, who is a user as well.
+    Admin,
+    /// A server with an API key: it belongs to no room, and manages all of them as far as its scopes allow, which were
+    /// checked before.
+    Key,
+}
+
+/// Somebody who wants something done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// The user; of an API key the account that its system messages are from.
+    pub(crate) id: UserId,
+    /// What they are.
+    pub(crate) kind: ActorKind,
+}
+
+impl Actor {
+    pub(crate) fn is_admin(self) -> bool {
+        self.kind == ActorKind::Admin
+    }
+
+    pub(crate) fn is_key(self) -> bool {
+        self.kind == ActorKind::Key
+    }
+
+    /// The user, for what only people do.
+    pub(crate) fn user(self) -> Result<UserId, Problem> {
+        if self.is_key() {
+            let message = "An API key does this as a user: name one in the header Rookery-Act-As";
+            return Err(Problem::new(Code::Forbidden, message));
+        }
+        Ok(self.id)
+    }
+}
