@@ -38,6 +38,10 @@ test: ## install what the tests need, then format check, lints, all tests, docs
 test-deps: ## install what the tests and the cluster need beside Rust
 	@scripts/install-test-deps
 
+.PHONY: docs-api
+docs-api: ## write docs/openapi.json and docs/asyncapi.json anew, after a change of routes or shapes
+	@ROOKERY_RENEW_DOCS=1 cargo test --quiet --locked -p rookery-api --lib openapi::
+
 .PHONY: fmt
 fmt: ## format the code
 	@cargo fmt --all

@@ -7,6 +7,7 @@ mod cache;
 pub mod config;
 mod http;
 mod measured;
+mod openapi;
 mod paging;
 mod password;
 mod power;

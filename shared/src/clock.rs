@@ -9,9 +9,11 @@ use std::{
     fmt,
     time::{SystemTime, UNIX_EPOCH},
 };
+use utoipa::ToSchema;
 
 /// A point in time: milliseconds since 1970 in UTC; in JSON RFC 3339 with exactly three decimals and `Z`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = "date-time")]
 pub struct Time(pub i64);
 
 impl Time {

@@ -14,6 +14,7 @@ use serde::{
 };
 use std::{collections::HashMap, time::Duration};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// How long a body may take. It is small, and a client that sends it byte by byte holds a connection meanwhile.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
@@ -116,11 +117,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// A body with nothing in it that is looked at.
-#[derive(Debug, Deserialize)]
+/// The body of `POST /auth/refresh`.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Refresh {
     /// The refresh token.
     #[serde(rename = "refreshToken")]
+    #[schema(value_type = String)]
     pub(crate) refresh_token: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use rookery_shared::protocol::{Code, FieldError, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A problem as an HTTP answer.
 #[derive(Debug)]
@@ -19,15 +20,22 @@ impl<P: Into<Problem>> From<P> for ApiError {
 }
 
 /// The document (RFC 9457, section 3): its type says nothing more than the status, hence none.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem, description = "A refusal (RFC 9457).")]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(crate) struct Document<'a> {
+    /// A few words about the code.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What went wrong here, for people.
     detail: &'a str,
     code: Code,
+    /// When it is worth trying again, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     retry_after_ms: Option<u64>,
+    /// Which fields are wrong, and what is expected of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }

@@ -4,21 +4,31 @@ use super::location;
 use crate::{
     app::Api,
     http::{ApiResult, Body, Caller, Query},
+    openapi::params::Paging,
     services::conversations::OpenConversation,
 };
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use http::StatusCode;
-use rookery_shared::model::{Page, RoomSummary};
+use rookery_shared::model::{OpenedConversation, Page, RoomSummary};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route("/conversations", post(open).get(list))
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(open, list))
 }
 
+/// Opens the one room of exactly these people and this type: the one that is there, or a new one.
+#[utoipa::path(
+    post, path = "/conversations", tag = "conversations", request_body = OpenConversation,
+    responses(
+        (status = 200, body = OpenedConversation, description = "It was there"),
+        (status = 201, body = OpenedConversation, description = "It was made now"),
+        (status = 403, description = "A block stands between two of them"),
+    )
+)]
 async fn open(State(api): State<Api>, caller: Caller, Body(body): Body<OpenConversation>) -> ApiResult<Response> {
     let opened = api.open_conversation(caller.id(), body).await?;
     if !opened.is_new {
@@ -28,6 +38,11 @@ async fn open(State(api): State<Api>, caller: Caller, Body(body): Body<OpenConve
     Ok((StatusCode::CREATED, location, Json(opened)).into_response())
 }
 
+/// The caller's conversations, newest activity first.
+#[utoipa::path(
+    get, path = "/conversations", tag = "conversations", params(Paging),
+    responses((status = 200, body = Page<RoomSummary>, description = "A page of conversations"))
+)]
 async fn list(State(api): State<Api>, caller: Caller, Query(query): Query) -> ApiResult<Json<Page<RoomSummary>>> {
     Ok(Json(api.list_conversations(caller.id(), &query.page()?).await?))
 }

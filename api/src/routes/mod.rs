@@ -2,6 +2,7 @@
 
 mod auth;
 mod conversations;
+mod description;
 mod internal;
 mod messages;
 mod ops;
@@ -17,12 +18,14 @@ use crate::{
         ApiError,
         guard::{count, observe},
     },
+    openapi,
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware, response::IntoResponse as _};
 use http::{HeaderName, HeaderValue, Method, header};
 use rookery_shared::protocol::Code;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
 
 /// Most bytes of a REST body.
 const MAX_BODY: usize = 64 * 1024;
@@ -33,15 +36,27 @@ const MAX_INTERNAL_BODY: usize = 32 * 1024 * 1024;
 /// How long browsers remember what cross-origin requests may do.
 const CORS_MAX_AGE: Duration = Duration::from_mins(10);
 
+/// Everything under `/api/v1`: one line for each area.
+fn rest() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(auth::router())
+        .merge(users::router())
+        .merge(rooms::router())
+        .merge(conversations::router())
+        .merge(messages::router())
+        .merge(description::router())
+}
+
+/// The description of everything for clients.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let described = OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", rest()).merge(ops::router());
+    openapi::complete(described.into_openapi())
+}
+
 impl Api {
     /// Everything for clients: REST under `/api/v1`, the page at `/`, and `/healthz`, `/readyz`, `/metrics`.
     pub fn router(&self) -> Router {
-        let rest = Router::new()
-            .merge(auth::router())
-            .merge(users::router())
-            .merge(rooms::router())
-            .merge(conversations::router())
-            .merge(messages::router())
+        let rest = Router::from(rest())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -51,7 +66,7 @@ impl Api {
         Router::new()
             .nest("/api/v1", rest)
             .merge(page::router())
-            .merge(ops::router())
+            .merge(Router::from(ops::router()))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self.clone())

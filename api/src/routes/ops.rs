@@ -1,13 +1,14 @@
 //! Whether the process lives, whether it can serve, and what it measured.
 
 use crate::{app::Api, store::SharedStore};
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use http::{HeaderName, StatusCode, header};
 use std::time::Duration;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How long the store may take to say that it can be written to.
 const READY_WITHIN: Duration = Duration::from_secs(3);
@@ -34,14 +35,27 @@ impl Readiness {
     }
 }
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/healthz", tag = "ops", security(()),
+    responses((status = 200, body = String, description = "It does"))
+)]
 async fn alive() -> &'static str {
     "ok"
 }
 
+/// Whether it can do its work now.
+#[utoipa::path(
+    get, path = "/readyz", tag = "ops", security(()),
+    responses(
+        (status = 200, body = String, description = "It can"),
+        (status = 503, body = String, description = "It cannot; the text says why"),
+    )
+)]
 async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
     if api.readiness.of(api.reader.store()).await {
         (StatusCode::OK, "ready")
@@ -50,6 +64,11 @@ async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
     }
 }
 
+/// What it measured, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "ops", security(()),
+    responses((status = 200, body = String, description = "One line for each value"))
+)]
 async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render())
 }

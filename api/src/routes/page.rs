@@ -3,7 +3,7 @@
 use crate::app::Api;
 use axum::{
     Router,
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
 use http::{HeaderName, HeaderValue, header};
@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, header};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 /// A browser runs a module only under a type that is JavaScript's.
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -32,6 +32,8 @@ const FILES: &[(&str, &str, &str)] = &[
     file!(SCRIPT, "app.js"),
     file!(SCRIPT, "bus.js"),
     file!(SCRIPT, "directory.js"),
+    file!(STYLE, "docs.css"),
+    file!(SCRIPT, "docs.js"),
     file!(SCRIPT, "log.js"),
     file!(SCRIPT, "opening.js"),
     file!(SCRIPT, "outbox.js"),
@@ -54,18 +56,21 @@ pub(super) fn router() -> Router<Api> {
 }
 
 fn page(content_type: &'static str, text: &'static str) -> MethodRouter<Api> {
-    get(move || async move {
-        let headers = [
-            (header::CONTENT_TYPE, content_type),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::REFERRER_POLICY, "no-referrer"),
-            // A new version of the server brings a new page.
-            (header::CACHE_CONTROL, "no-cache"),
-        ];
-        let headers = headers.map(|(name, value): (HeaderName, _)| (name, HeaderValue::from_static(value)));
-        (headers, text).into_response()
-    })
+    get(move || async move { answer(content_type, text) })
+}
+
+/// A file of the page as an answer.
+pub(super) fn answer(content_type: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // A new version of the server brings a new page.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    let headers = headers.map(|(name, value): (HeaderName, _)| (name, HeaderValue::from_static(value)));
+    (headers, text).into_response()
 }
 
 #[cfg(test)]
@@ -91,6 +96,8 @@ mod tests {
         let mut there = BTreeSet::new();
         below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../web"), "", &mut there);
         assert!(there.remove("/index.html") && there.insert("/".into()));
+        // Under its own path beside the API: `routes/description.rs`.
+        assert!(there.remove("/docs.html"));
         let served: BTreeSet<_> = FILES.iter().map(|(path, ..)| (*path).to_owned()).collect();
         assert_eq!(served, there);
     }

@@ -3,6 +3,7 @@
 use super::limit_keys;
 use crate::{
     app::Api,
+    openapi::words,
     problem,
     store::{StoreError, Unique, rows::UserRow},
     text::{self, Fields},
@@ -16,26 +17,39 @@ use rookery_shared::{
 };
 use serde::Deserialize;
 use std::net::IpAddr;
+use utoipa::ToSchema;
 
 /// The body of `POST /auth/register`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Register {
+    #[schema(value_type = words::Username)]
     username: Option<String>,
+    #[schema(value_type = words::Email)]
     email: Option<String>,
+    #[schema(value_type = words::Password)]
     password: Option<String>,
+    /// The password once more; if given, it is the same.
     confirm_password: Option<String>,
+    /// The username if absent.
+    #[schema(value_type = Option<words::Name>)]
     display_name: Option<String>,
+    #[schema(value_type = Option<words::Name>)]
     first_name: Option<String>,
+    #[schema(value_type = Option<words::Name>)]
     last_name: Option<String>,
+    /// For admins and API keys only.
     #[serde(rename = "type")]
     user_type: Option<UserType>,
 }
 
 /// The body of `POST /auth/login`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Login {
+    /// A username or an e-mail address.
+    #[schema(value_type = String)]
     identifier: Option<String>,
+    #[schema(value_type = String)]
     password: Option<String>,
 }
 

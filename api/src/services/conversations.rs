@@ -19,6 +19,7 @@ use rookery_shared::{
 };
 use serde::Deserialize;
 use std::{sync::Arc, time::Instant};
+use utoipa::ToSchema;
 
 /// Most people in a conversation.
 const MAX_PEOPLE: usize = 50;
@@ -26,12 +27,25 @@ const MAX_PEOPLE: usize = 50;
 /// Rooms of a user that are looked through for their conversations.
 const MAX_ROOMS: u32 = 1_000;
 
+/// The sort of a conversation.
+#[derive(ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "describes what is read as a RoomType")]
+enum ConversationType {
+    ConsumerToConsumer,
+    ConsumerToSupport,
+}
+
 /// The body of `POST /conversations`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OpenConversation {
+    /// The others; in any order, and the caller may be among them.
+    #[schema(value_type = Vec<UserId>, min_items = 1)]
     user_ids: Option<Vec<UserId>>,
+    /// `consumer-to-consumer` if absent; `consumer-to-support` needs someone of support among them.
     #[serde(rename = "type")]
+    #[schema(value_type = Option<ConversationType>)]
     conversation_type: Option<RoomType>,
 }
 

@@ -18,9 +18,10 @@ use rookery_shared::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// A message with who read it, its author apart.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReadMessage {
     #[serde(flatten)]
@@ -29,7 +30,7 @@ pub(crate) struct ReadMessage {
 }
 
 /// Someone who read a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReadBy {
     user_id: UserId,

@@ -3,6 +3,7 @@
 use crate::{
     actor::Actor,
     app::Api,
+    openapi::words,
     paging::Limited,
     power::{self, Act},
     problem, render,
@@ -22,6 +23,10 @@ use rookery_shared::{
 };
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
+};
 
 /// Most characters of a room's name, and of what is searched for in names.
 const MAX_NAME: usize = 100;
@@ -33,13 +38,19 @@ const MAX_FIRST_MEMBERS: usize = 200;
 const MEMBERS_AT_ONCE: u32 = 200;
 
 /// The body of `POST /rooms`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CreateRoom {
+    #[schema(value_type = words::RoomName)]
     name: Option<String>,
+    #[schema(value_type = Option<words::Lines>)]
     description: Option<String>,
+    #[schema(value_type = Visibility)]
     visibility: Option<Visibility>,
+    /// `start` for public rooms and `join` for private ones, if absent.
     history_from: Option<HistoryFrom>,
+    /// Who is in it from the beginning, beside its maker.
+    #[schema(max_items = 199)]
     member_ids: Option<Vec<UserId>>,
 }
 
@@ -49,6 +60,23 @@ pub(crate) struct CreateRoom {
 pub(crate) enum Listed {
     Mine(Box<RoomSummary>),
     Public(Room),
+}
+
+/// A summary is a room with more to it, so that both descriptions fit: any of them, not one alone.
+impl PartialSchema for Listed {
+    fn schema() -> RefOr<Schema> {
+        let either = [RoomSummary::name(), Room::name()].map(Ref::from_schema_name);
+        let either = either.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        either.description(Some("A room: in full where one is in it.")).into()
+    }
+}
+
+impl ToSchema for Listed {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.extend([(RoomSummary::name().into(), RoomSummary::schema()), (Room::name().into(), Room::schema())]);
+        RoomSummary::schemas(schemas);
+        Room::schemas(schemas);
+    }
 }
 
 /// A room and the caller's place in it.

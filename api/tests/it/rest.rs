@@ -3,6 +3,7 @@
 mod accounts;
 mod contract;
 mod conversations;
+mod description;
 mod history;
 mod limits;
 mod messages;

@@ -6,9 +6,10 @@ use crate::{
     ids::{MessageId, RoomId, UserId},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The sort of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageType {
     /// Words.
@@ -38,7 +39,7 @@ impl MessageType {
 }
 
 /// What a message answers. Carries no text, so that a deleted message leaves none behind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplyTo {
     /// The message answered.
@@ -50,21 +51,29 @@ pub struct ReplyTo {
 }
 
 /// A file that lies elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// Where; http or https.
+    #[schema(max_length = 2048, pattern = r"^https?://[^\s\u0000-\u001f\u007f-\u009f]+$")]
     pub url: String,
     /// File name.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub name: String,
     /// Media type.
+    #[schema(max_length = 255, pattern = r"^[!-.0-~]+/[!-.0-~]+$")]
     pub mime: String,
     /// Bytes.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991u64)]
     pub size: u64,
 }
 
 /// One emoji under a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reaction {
     /// The emoji.
@@ -76,7 +85,7 @@ pub struct Reaction {
 }
 
 /// A message as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Its id.
@@ -100,19 +109,24 @@ pub struct Message {
     pub created_at: Time,
     /// When it was last edited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub edited_at: Option<Time>,
     /// When it became a tombstone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub deleted_at: Option<Time>,
     /// What it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub reply_to: Option<ReplyTo>,
     /// The file that goes with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub attachment: Option<Attachment>,
     /// Emojis under it.
     pub reactions: Vec<Reaction>,
     /// When it was pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub pinned_at: Option<Time>,
 }

@@ -7,7 +7,7 @@ mod room;
 mod user;
 
 pub use event::{Membership, MessageRead, RoomGone, SessionEnded, UserStatus, UserTyping};
-pub use list::{LogEntry, Page, SyncPage};
+pub use list::{LogData, LogEntry, Page, SyncPage};
 pub use message::{Attachment, Message, MessageType, Reaction, ReplyTo};
 pub use room::{HistoryFrom, Member, MemberRole, OpenedConversation, Room, RoomSummary, RoomType, Visibility};
 pub use user::{Author, ChosenStatus, OwnUser, PublicUser, Role, Status, Tokens, UserType};

@@ -6,9 +6,10 @@ use crate::{
     ids::{RoomId, UserId},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The sort of a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoomType {
     /// A room with roles, that people join and leave.
@@ -36,7 +37,7 @@ impl RoomType {
 }
 
 /// Who finds a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Everyone, and everyone may join.
@@ -46,7 +47,7 @@ pub enum Visibility {
 }
 
 /// What someone who joins may see of what was there before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HistoryFrom {
     /// Everything.
@@ -56,7 +57,7 @@ pub enum HistoryFrom {
 }
 
 /// What a member may do in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
     /// Sends, edits and deletes their own, reacts, leaves.
@@ -68,7 +69,7 @@ pub enum MemberRole {
 }
 
 /// A room as one of its readers sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Room {
     /// Its id.
@@ -77,25 +78,29 @@ pub struct Room {
     #[serde(rename = "type")]
     pub room_type: RoomType,
     /// Null for conversations.
+    #[schema(required = true)]
     pub name: Option<String>,
     /// What it is about.
+    #[schema(required = true)]
     pub description: Option<String>,
     /// Who finds it.
     pub visibility: Visibility,
     /// What newcomers see.
     pub history_from: HistoryFrom,
     /// Who made it; null when a server did.
+    #[schema(required = true)]
     pub created_by: Option<UserId>,
     /// When it was made.
     pub created_at: Time,
     /// How many are in it.
     pub member_count: u64,
     /// The reader's own role; null for who is not in it.
+    #[schema(required = true)]
     pub role: Option<MemberRole>,
 }
 
 /// A room in its member's own list: of conversations, of rooms, and in `room_added`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomSummary {
     /// The room.
@@ -104,19 +109,21 @@ pub struct RoomSummary {
     /// Up to 10 of the people in it.
     pub members: Vec<Author>,
     /// The newest message that this reader may see.
+    #[schema(required = true)]
     pub last_message: Option<Message>,
     /// Messages after the read cursor that are neither deleted nor one's own.
     pub unread_count: u64,
     /// Whether it is muted now.
     pub muted: bool,
     /// Until when; null for good or not at all.
+    #[schema(required = true)]
     pub muted_until: Option<Time>,
     /// When something was last said, or when the room was made.
     pub last_activity_at: Time,
 }
 
 /// What `POST /conversations` gives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenedConversation {
     /// The conversation.
@@ -127,12 +134,13 @@ pub struct OpenedConversation {
 }
 
 /// A member in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Who.
     pub user_id: UserId,
     /// Unique name.
+    #[schema(required = true)]
     pub username: Option<String>,
     /// The name that people read.
     pub display_name: String,

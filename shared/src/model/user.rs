@@ -2,21 +2,23 @@
 
 use crate::{clock::Time, ids::UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The author of a message, or a person in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Author {
     /// Who.
     pub user_id: UserId,
     /// Null when the account was deleted.
+    #[schema(required = true)]
     pub username: Option<String>,
     /// The name that people read.
     pub display_name: String,
 }
 
 /// What a user is in the customer's product.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserType {
     /// Someone who uses the product.
@@ -27,7 +29,7 @@ pub enum UserType {
 }
 
 /// What a user may do to the installation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Nothing beyond their own.
@@ -38,7 +40,7 @@ pub enum Role {
 }
 
 /// A user as others see them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicUser {
     /// Their id.
@@ -48,12 +50,16 @@ pub struct PublicUser {
     /// The name that people read.
     pub display_name: String,
     /// Given name, where told.
+    #[schema(required = true)]
     pub first_name: Option<String>,
     /// Family name, where told.
+    #[schema(required = true)]
     pub last_name: Option<String>,
     /// A few words of their own.
+    #[schema(required = true)]
     pub bio: Option<String>,
     /// URL of a picture.
+    #[schema(required = true)]
     pub profile_picture: Option<String>,
     /// What they are in the product.
     #[serde(rename = "type")]
@@ -63,7 +69,7 @@ pub struct PublicUser {
 }
 
 /// A user as they see themselves, and as admins see them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnUser {
     /// What everyone sees.
@@ -81,7 +87,7 @@ pub struct OwnUser {
 }
 
 /// How someone wants to be seen while a device of theirs is connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChosenStatus {
     /// There.
@@ -108,7 +114,7 @@ impl ChosenStatus {
 }
 
 /// The answer to sign-in, registration and refresh.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
     /// Who signed in.
@@ -122,7 +128,7 @@ pub struct Tokens {
 }
 
 /// Whether and how someone is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// No device connected, or invisible.

@@ -7,9 +7,10 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use utoipa::ToSchema;
 
 /// `authenticate`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
     /// An access token.
@@ -20,7 +21,7 @@ pub struct Authenticate {
 }
 
 /// What a client has: `resume`, and in `authenticate`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cursors {
     /// The epoch that the cursors belong to.
@@ -34,7 +35,7 @@ pub struct Cursors {
 }
 
 /// What became of a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ResumeStatus {
     /// What was missed comes as ordinary frames, up to `head`; then live ones.
@@ -46,17 +47,18 @@ pub enum ResumeStatus {
 }
 
 /// A room in `resumed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumedRoom {
     /// What became of its cursor.
     pub status: ResumeStatus,
     /// The newest place of its log; null for who is out.
+    #[schema(required = true)]
     pub head: Option<u64>,
 }
 
 /// `resumed`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resumed {
     /// Every room that a cursor was given for.
@@ -64,7 +66,7 @@ pub struct Resumed {
 }
 
 /// `authenticated`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
     /// Who signed in.
@@ -80,7 +82,7 @@ pub struct Authenticated {
 }
 
 /// `join_room`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinRoom {
     /// Which room.
@@ -90,7 +92,7 @@ pub struct JoinRoom {
 }
 
 /// `room_joined`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomJoined {
     /// Which room.
@@ -104,7 +106,7 @@ pub struct RoomJoined {
 }
 
 /// A command that names a room and nothing else: `leave_room`, `get_room_users`; and the reply `room_left`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomRef {
     /// Which room.
@@ -112,16 +114,23 @@ pub struct RoomRef {
 }
 
 /// What a message is made of, by socket and by REST.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Draft {
-    /// The words.
+    /// The words: 1 to 4,000 characters and at most 16 KiB, more than white space; no control characters other than
+    /// newline and tab.
+    #[schema(
+        min_length = 1,
+        max_length = 4_000,
+        pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*[^\u0000-\u001f\u007f-\u009f\s](?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$"
+    )]
     pub content: String,
     /// The sort; text if absent.
     #[serde(rename = "type", default)]
     pub message_type: MessageType,
-    /// The sender's own key for it; made if absent.
+    /// The sender's own key for it: 1 to 128 characters without control characters; made if absent.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub client_id: Option<String>,
     /// The message that it answers.
     #[serde(default)]
@@ -132,7 +141,7 @@ pub struct Draft {
 }
 
 /// `send_message`: a draft, and where it goes: `roomId` or `to`, exactly one of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
     /// Into this room.
@@ -145,7 +154,7 @@ pub struct SendMessage {
 }
 
 /// `message_sent`.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageSent {
     /// The message's id.
@@ -161,7 +170,7 @@ pub struct MessageSent {
 }
 
 /// `typing`: `roomId` or `to`, exactly one of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Typing {
     /// In this room.
@@ -173,19 +182,20 @@ pub struct Typing {
 }
 
 /// Someone in `room_users`.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomUser {
     /// Who.
     pub user_id: UserId,
     /// Their name.
+    #[schema(required = true)]
     pub username: Option<String>,
     /// Whether a device of theirs is connected.
     pub is_online: bool,
 }
 
 /// `room_users`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomUsers {
     /// Which room.

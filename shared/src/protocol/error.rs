@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
@@ -80,23 +84,36 @@ codes! {
     Unavailable = "unavailable", 503, "Not available now";
 }
 
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let codes = Self::ALL.iter().map(|code| code.as_str());
+        let described = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+        described.description(Some("A stable error code. Clients decide by it, never by the message.")).into()
+    }
+}
+
+impl ToSchema for Code {}
+
 /// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// The field, in the caller's own words (camelCase, dots for depth).
+    #[schema(value_type = String)]
     pub field: Cow<'static, str>,
     /// What is expected of it.
+    #[schema(value_type = String)]
     pub message: Cow<'static, str>,
 }
 
 /// An error as a client sees it: the `data` of an `error` frame, and the gist of a problem document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[error("{}: {message}", code.as_str())]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// What went wrong.
     pub code: Code,
     /// For people.
+    #[schema(value_type = String)]
     pub message: Cow<'static, str>,
     /// When it is worth trying again, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,53 @@
+//! The parameters of URLs, as the description gives them; [`Params`](crate::paging::Params) is what reads them.
+
+use utoipa::IntoParams;
+
+/// A page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct Paging {
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next` of a page: what comes after it. Not together with `before`.
+    after: Option<String>,
+    /// `prev` of a page: what comes before it. Not together with `after`.
+    before: Option<String>,
+}
+
+/// A page of a log, whose places are numbers.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct SeqPaging {
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// What comes after this place. Not together with `before`.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991u64)]
+    after: Option<u64>,
+    /// What comes before this place. Not together with `after`.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991u64)]
+    before: Option<u64>,
+}
+
+/// A place in a log from which on everything is wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct Since {
+    /// The last place that the caller has: what comes after it. `after` says the same; not together with `before`.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991u64)]
+    since: Option<u64>,
+}
+
+/// What names are searched for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct Wanted {
+    /// The beginning of a word of the name.
+    #[param(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    q: Option<String>,
+}

@@ -1,0 +1,79 @@
+use crate::routes::document;
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// A file of the repository.
+fn path(below: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(below)
+}
+
+/// Compares a committed copy with what it is a copy of; `make docs-api` renews it instead.
+fn is_fresh(file: &str, json: &Value) {
+    let fresh = serde_json::to_string_pretty(json).expect("is JSON") + "\n";
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch and no setting")]
+    if std::env::var_os("ROOKERY_RENEW_DOCS").is_some() {
+        fs::write(path(file), &fresh).expect("is written");
+    }
+    let there = fs::read_to_string(path(file)).unwrap_or_default();
+    assert!(there == fresh, "{file} is not what the code says any more: `make docs-api` renews it");
+}
+
+fn openapi() -> Value {
+    serde_json::to_value(document()).expect("is JSON")
+}
+
+/// Everything in a document, with what is inside of it.
+fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
+    visit(value);
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| walk(item, visit)),
+        Value::Object(fields) => fields.values().for_each(|field| walk(field, visit)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_committed_description_is_the_one_of_the_code() {
+    is_fresh("docs/openapi.json", &openapi());
+}
+
+#[test]
+fn every_operation_has_a_name_of_its_own_an_area_and_a_summary() {
+    let document = openapi();
+    let areas: BTreeSet<_> =
+        document["tags"].as_array().expect("areas").iter().map(|tag| &tag["name"]).map(Value::to_string).collect();
+    let mut names = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let name = operation["operationId"].as_str().unwrap_or_default();
+            assert!(names.insert(name), "{method} {path} shares its name {name}");
+            assert!(areas.contains(&operation["tags"][0].to_string()), "{method} {path} is of no area in TAGS");
+            assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{method} {path} has no summary");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = openapi();
+    walk(&document, &mut |value| {
+        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+            let pointer = reference.strip_prefix('#').unwrap_or_default();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    });
+}
+
+#[test]
+fn no_route_for_clients_is_without_a_description() {
+    for entry in fs::read_dir(path("api/src/routes")).expect("a folder") {
+        let file = entry.expect("an entry").path();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // What gateways ask, and the files of the web page.
+        if ["internal.rs", "page.rs"].contains(&name) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("is read");
+        assert!(!text.contains(".route("), "{name}: .route(…) goes past the description, .routes(routes!(…)) does not");
+    }
+}
