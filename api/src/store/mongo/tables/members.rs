@@ -210,7 +210,7 @@ impl Tables {
         let paging = Paging::of(part, 1);
         let [lookup, unwind] = beside("users", "user", doc! {}, "person");
         let pipeline = [
-            doc! { "$match": { "room": id(room.0), "usernameKey": paging.key.clone() } },
+            doc! { "$match": paging.narrow(doc! { "room": id(room.0), "usernameKey": { "$gt": "" } }, "usernameKey") },
             doc! { "$sort": { "usernameKey": paging.direction } },
             doc! { "$limit": i64::from(limit.max(1)) },
             lookup,

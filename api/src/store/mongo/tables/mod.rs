@@ -95,7 +95,7 @@ fn over(now: Document, kept: Document) -> Document {
 
 /// How a part of a list is read.
 struct Paging {
-    /// What the key must be like.
+    /// What the key must be like; empty at the beginning, where a condition would only draw the server to its index.
     key: Document,
     /// In which direction of the key.
     direction: i32,
@@ -107,10 +107,18 @@ impl Paging {
     fn of(part: Part<impl Into<Bson>>, direction: i32) -> Self {
         let (follows, precedes) = if direction > 0 { ("$gt", "$lt") } else { ("$lt", "$gt") };
         match part {
-            Part::First => Self { key: doc! { "$exists": true }, direction, backwards: false },
+            Part::First => Self { key: doc! {}, direction, backwards: false },
             Part::After(key) => Self { key: doc! { follows: key }, direction, backwards: false },
             Part::Before(key) => Self { key: doc! { precedes: key }, direction: -direction, backwards: true },
         }
+    }
+
+    /// Narrows what is wanted down to the part, by the field that holds the key.
+    fn narrow(&self, mut wanted: Document, field: &str) -> Document {
+        if !self.key.is_empty() {
+            wanted.insert(field, self.key.clone());
+        }
+        wanted
     }
 
     /// What was found, in the order of the list.

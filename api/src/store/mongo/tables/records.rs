@@ -107,7 +107,7 @@ impl Tables {
         limit: u32,
     ) -> Result<Vec<RecordRow>, StoreError> {
         let paging = Paging::of(part.map(id), -1);
-        let wanted = doc! { "area": area.code(), "owner": id(owner), "place": paging.key.clone() };
+        let wanted = paging.narrow(doc! { "area": area.code(), "owner": id(owner) }, "place");
         let sorted = self.records.find(wanted).sort(doc! { "place": paging.direction });
         let cursor = sorted.limit(i64::from(limit.max(1))).await?;
         Ok(paging.in_order(all(cursor, |fields| Ok(read(fields)?)).await?))

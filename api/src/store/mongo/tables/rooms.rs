@@ -153,10 +153,9 @@ impl Tables {
         let mine = self.members.find(doc! { "user": id(user.0) }).projection(doc! { "room": 1 }).await?;
         let mine: Vec<Bson> = all(mine, |fields| Ok(id(fields.id("room")?).into())).await?;
         // Each half is read in the order of an index and both are merged, so that a page reads little more than itself.
-        let mut public = doc! { "visibility": Visibility::Public.code() };
-        let mut own = doc! { "$in": mine };
         let paging = Paging::of(part.map(|room| id(room.0)), -1);
-        public.insert("_id", paging.key.clone());
+        let public = paging.narrow(doc! { "visibility": Visibility::Public.code() }, "_id");
+        let mut own = doc! { "$in": mine };
         own.extend(paging.key.clone());
         let mut wanted = doc! { "$or": [public, { "_id": own }], "type": RoomType::Room.code(), "deletedAt": null };
         if !name.is_empty() {

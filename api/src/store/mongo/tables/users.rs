@@ -138,7 +138,7 @@ impl Tables {
         limit: u32,
     ) -> Result<Vec<UserRow>, StoreError> {
         let paging = Paging::of(part, 1);
-        let mut wanted = doc! { "usernameKey": paging.key.clone(), "deletedAt": null, "isService": { "$ne": true } };
+        let mut wanted = paging.narrow(doc! { "deletedAt": null, "isService": { "$ne": true } }, "usernameKey");
         if !prefix.is_empty() {
             let begins = begins_with(prefix);
             wanted.insert("$or", vec![doc! { "usernameKey": begins.clone() }, doc! { "displayKey": begins }]);
