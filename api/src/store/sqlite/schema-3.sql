@@ -4,9 +4,8 @@ ALTER TABLE users ADD COLUMN status INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE users ADD COLUMN status_text TEXT;
 ALTER TABLE users ADD COLUMN status_at INTEGER;
 ALTER TABLE users ADD COLUMN is_service INTEGER NOT NULL DEFAULT 0;
--- The display name, folded, for the search by prefix; those of older rows are written when they are next changed.
+-- The display name, folded, for the search by prefix.
 ALTER TABLE users ADD COLUMN display_key TEXT NOT NULL DEFAULT '';
-UPDATE users SET display_key = lower(display_name);
 CREATE INDEX users_by_display_key ON users (display_key);
 
 ALTER TABLE rooms ADD COLUMN version INTEGER NOT NULL DEFAULT 1;

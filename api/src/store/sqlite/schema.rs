@@ -1,12 +1,15 @@
 //! Opens connections to the file and brings its schema up to date.
 
-use crate::store::StoreError;
+use crate::{store::StoreError, text::fold};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::{path::Path, time::Duration};
 use uuid::Uuid;
 
 /// The steps from one version of the schema to the next; `user_version` counts those that were taken.
 const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+
+/// The version of the schema that has display names folded.
+const FOLDED_NAMES: u32 = 3;
 
 /// How long a connection waits for another process (a backup, a person with a shell) that holds the lock. Clients are
 /// promised "unavailable" within 3 s.
@@ -40,6 +43,17 @@ fn prepare(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Writes the folded display names of an older version: SQLite folds ASCII alone.
+fn fold_names(db: &Connection) -> Result<(), StoreError> {
+    let mut names = db.prepare("SELECT id, display_name FROM users")?;
+    let mut write = db.prepare("UPDATE users SET display_key = ?2 WHERE id = ?1")?;
+    let mut rows = names.query([])?;
+    while let Some(row) = rows.next()? {
+        write.execute((row.get::<_, [u8; 16]>(0)?, fold(&row.get::<_, String>(1)?)))?;
+    }
+    Ok(())
+}
+
 /// Takes the missing steps in one transaction, so that a crash leaves the old version or the new one.
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -49,6 +63,9 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     };
     for (step, version) in missing.iter().zip(version + 1..) {
         transaction.execute_batch(step)?;
+        if version == FOLDED_NAMES {
+            fold_names(&transaction)?;
+        }
         transaction.pragma_update(None, "user_version", version)?;
     }
     transaction.execute(

@@ -162,8 +162,10 @@ pub(in crate::store::sqlite) fn to_purge(db: &Connection, limit: u32) -> Result<
     Ok(all(db, sql, [limit], |row| Ok(RoomId(Cells::new(row).id()?)))?)
 }
 
-/// Deletes everything of a deleted room but the room itself, which says that it was there.
+/// Deletes everything of a deleted room but the room itself, which says that it was there. `Stale` for any other room.
 pub(in crate::store::sqlite) fn purge(db: &Connection, room: RoomId, at: Option<Time>) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM rooms WHERE id = ?1 AND deleted_at IS NOT NULL";
+    first(db, sql, [room.0.as_bytes()], |_| Ok(()))?.ok_or(StoreError::Stale("the room"))?;
     for table in ["log WHERE stream", "reads WHERE room", "words WHERE room"] {
         db.prepare_cached(&format!("DELETE FROM {table} = ?1"))?.execute([room.0.as_bytes()])?;
     }
