@@ -27,6 +27,11 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    /// A user who does what is theirs.
+    pub(crate) fn person(id: UserId) -> Self {
+        Self { id, kind: ActorKind::User }
+    }
+
     pub(crate) fn is_admin(self) -> bool {
         self.kind == ActorKind::Admin
     }

@@ -1,8 +1,18 @@
 //! The api itself: everything that its routes and its gateways ask for, behind one handle.
 
 use crate::{
-    cache::Cache, config::ApiConfig, measured, password::Passwords, problem, publisher::Publisher, reader::Reader,
-    requests::RequestLimiter, routes::Readiness, store::SharedStore, writer::Writer,
+    cache::Cache,
+    config::ApiConfig,
+    measured,
+    password::Passwords,
+    problem,
+    publisher::Publisher,
+    reader::Reader,
+    requests::RequestLimiter,
+    routes::Readiness,
+    services::{facts::Facts, reads::Moves},
+    store::SharedStore,
+    writer::Writer,
 };
 use rookery_shared::{
     bus::SharedBus,
@@ -20,6 +30,12 @@ use std::{
 
 /// How long the epoch and the place of a conversation are believed.
 const MAX_AGE: Duration = Duration::from_millis(900);
+
+/// How long what a room is for good is remembered.
+const FACTS_AGE: Duration = Duration::from_mins(10);
+
+/// Rooms of which that is remembered.
+const MAX_ROOMS: usize = 100_000;
 
 /// Conversations whose place is remembered.
 const MAX_CONVERSATIONS: usize = 50_000;
@@ -67,6 +83,10 @@ pub struct Inner {
     pub(crate) config: ApiConfig,
     /// The one conversation behind a key never becomes another one, but it may be deleted.
     pub(crate) conversations: Cache<String, RoomId>,
+    /// What rooms are for good.
+    pub(crate) rooms: Cache<RoomId, Facts>,
+    /// Read cursors that are being moved.
+    pub(crate) moves: Moves,
     epoch: Cache<(), Arc<str>>,
 }
 
@@ -90,6 +110,8 @@ impl Api {
             requests: RequestLimiter::new(config.limits.requests),
             passwords: Passwords::new(),
             conversations: Cache::new(MAX_AGE, MAX_CONVERSATIONS),
+            rooms: Cache::new(FACTS_AGE, MAX_ROOMS),
+            moves: Moves::default(),
             epoch: Cache::new(MAX_AGE, 1),
             readiness: Readiness::default(),
             reader,

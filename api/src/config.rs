@@ -26,6 +26,21 @@ pub struct ApiConfig {
     pub writer: WriterConfig,
     /// In which rooms presence is told.
     pub presence: PresenceConfig,
+    /// In which rooms it is told who has read what.
+    pub receipts: ReceiptConfig,
+}
+
+/// In which rooms it is told who has read what; in larger ones it can be asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptConfig {
+    /// `ROOKERY_RECEIPTS_MAX_ROOM`: members of the largest such room. Default 100.
+    pub max_room: u64,
+}
+
+impl Default for ReceiptConfig {
+    fn default() -> Self {
+        Self { max_room: 100 }
+    }
 }
 
 /// In which rooms presence is told.
@@ -119,9 +134,10 @@ impl ApiConfig {
             trusted_proxies: env.list("ROOKERY_TRUSTED_PROXIES")?,
         };
         let presence = PresenceConfig { max_room: env.get("ROOKERY_PRESENCE_MAX_ROOM", default.presence.max_room)? };
+        let receipts = ReceiptConfig { max_room: env.get("ROOKERY_RECEIPTS_MAX_ROOM", default.receipts.max_room)? };
         let writer =
             WriterConfig { shards: env.get("ROOKERY_WRITER_SHARDS", default.writer.shards)?, ..default.writer };
-        Ok(Self { sessions, limits, http, writer, presence })
+        Ok(Self { sessions, limits, http, writer, presence, receipts })
     }
 }
 

@@ -5,6 +5,7 @@ mod address;
 mod app;
 mod cache;
 pub mod config;
+mod emoji;
 mod http;
 mod measured;
 mod openapi;

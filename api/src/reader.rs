@@ -5,14 +5,14 @@ use crate::{
     render::{self, KnownUser},
     store::{
         Op, Part, SharedStore, StoreError,
-        rows::{EntryRow, MemberRow, RoomRow, SessionRow},
+        rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow},
     },
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rookery_shared::{
     envelope::{Event, Header, Kind},
-    ids::{RoomId, SessionId, StreamId, UserId},
+    ids::{MessageId, RoomId, SessionId, StreamId, UserId},
     model::{Author, Membership, RoomGone, RoomSummary, SessionEnded},
 };
 use serde::Serialize;
@@ -149,8 +149,12 @@ impl Reader {
 
     /// Entries of logs as events, in the order given, as they are now and without regard to who reads them.
     pub(crate) async fn events(&self, entries: &[EntryRow]) -> Result<Vec<Event>, StoreError> {
+        let messages = self.changed_messages(entries).await?;
         let named = entries.iter().filter_map(|entry| match entry.kind {
             Kind::Message => entry.message.as_ref().map(|message| message.sender),
+            Kind::MessageUpdated | Kind::MessageDeleted => {
+                messages.get(&MessageId(entry.subject)).map(|message| message.sender)
+            }
             Kind::UserJoined | Kind::UserLeft => Some(UserId(entry.subject)),
             _ => None,
         });
@@ -163,7 +167,18 @@ impl Reader {
         let summaries = self.summaries(&added.collect::<Vec<_>>()).await?;
         let author =
             |id| users.get(&id).map_or_else(|| Arc::new(render::unknown_author(id)), |user| user.author.clone());
-        Ok(entries.iter().map(|entry| event(entry, &author, &summaries)).collect())
+        Ok(entries.iter().map(|entry| event(entry, &author, &messages, &summaries)).collect())
+    }
+
+    /// The messages that these entries change, as they are now.
+    async fn changed_messages(&self, entries: &[EntryRow]) -> Result<HashMap<MessageId, MessageRow>, StoreError> {
+        let changes = entries.iter().filter(|entry| entry.kind.changes_message());
+        let ids: HashSet<MessageId> = changes.map(|entry| MessageId(entry.subject)).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<MessageId> = ids.into_iter().collect();
+        Ok(self.0.store.messages(&ids).await?.into_iter().flatten().map(|row| (row.id, row)).collect())
     }
 
     /// What a room looks like in a member's own list; rooms that someone is not in are left out.
@@ -235,12 +250,16 @@ impl Reader {
 fn event(
     entry: &EntryRow,
     author: &impl Fn(UserId) -> Arc<Author>,
+    messages: &HashMap<MessageId, MessageRow>,
     summaries: &HashMap<(RoomId, UserId), RoomSummary>,
 ) -> Event {
     let data = match (entry.kind, entry.stream) {
         (Kind::Message, _) => {
             entry.message.as_ref().map(|message| render::message_json(message, &author(message.sender)))
         }
+        (Kind::MessageUpdated | Kind::MessageDeleted, _) => messages
+            .get(&MessageId(entry.subject))
+            .map(|message| render::message_json(message, &author(message.sender))),
         (Kind::UserJoined | Kind::UserLeft, StreamId::Room(room_id)) => {
             let author = author(UserId(entry.subject));
             json(&Membership { room_id, user_id: author.user_id, username: author.username.clone() })
@@ -250,16 +269,7 @@ fn event(
         (Kind::SessionEnded, _) => {
             json(&SessionEnded { session_id: (!entry.subject.is_nil()).then_some(SessionId(entry.subject)) })
         }
-        (
-            Kind::MessageUpdated
-            | Kind::MessageDeleted
-            | Kind::RoomUpdated
-            | Kind::UserTyping
-            | Kind::UserStatus
-            | Kind::MessageRead
-            | Kind::Unknown,
-            _,
-        )
+        (Kind::RoomUpdated | Kind::UserTyping | Kind::UserStatus | Kind::MessageRead | Kind::Unknown, _)
         | (Kind::UserJoined | Kind::UserLeft, StreamId::User(_))
         | (Kind::RoomAdded, StreamId::Room(_)) => None,
     };

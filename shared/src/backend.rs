@@ -6,11 +6,11 @@
 
 use crate::{
     envelope::Event,
-    ids::{RoomId, SessionId, StreamId, UserId},
+    ids::{ConnectionId, MessageId, RoomId, SessionId, StreamId, UserId},
     model::OwnUser,
     protocol::{
         Problem,
-        command::{Draft, MessageSent, RoomUser},
+        command::{Draft, MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,54 @@ pub struct RoomAccess {
     pub room_id: RoomId,
 }
 
+/// `edit-message`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Edit {
+    /// Who wants it.
+    pub user_id: UserId,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Its words from now on.
+    pub content: String,
+}
+
+/// `delete-message`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// Who wants it.
+    pub user_id: UserId,
+    /// Which message.
+    pub message_id: MessageId,
+}
+
+/// `mark-read`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// Whose cursor.
+    pub user_id: UserId,
+    /// Where.
+    pub room_id: RoomId,
+    /// Up to which message; the newest one that they may see if absent.
+    #[serde(default)]
+    pub message_id: Option<MessageId>,
+    /// The connection that says so, which is not told of it.
+    #[serde(default)]
+    pub connection: Option<ConnectionId>,
+}
+
+/// `read-cursors`: how far is everyone in these rooms.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CursorsOf {
+    /// Who asks; rooms that they are not in are left out.
+    pub user_id: UserId,
+    /// Where.
+    pub rooms: Vec<RoomId>,
+}
+
 /// The way from a gateway to the api. Every answer about state is a majority read made after the call arrived.
 pub trait Backend: std::marker::Send + Sync + 'static {
     /// Checks the session and gives what its connections follow. `unauthorized` if it ended.
@@ -112,6 +160,18 @@ pub trait Backend: std::marker::Send + Sync + 'static {
     /// Stores messages, in the order given for each sender and room. One answer for each, in the same order; an
     /// outer error means that the outcome of all is unknown. Safe to repeat: the `client_id` decides.
     fn send(&self, sends: Vec<Send>) -> Call<'_, Vec<Result<MessageSent, Problem>>>;
+
+    /// Changes the words of a message. Safe to repeat: words that are there already change nothing.
+    fn edit_message(&self, request: Edit) -> Call<'_, MessageChanged>;
+
+    /// Makes a message a tombstone. Safe to repeat.
+    fn delete_message(&self, request: Deletion) -> Call<'_, MessageChanged>;
+
+    /// Moves a read cursor forward; answers with the one that stands. Safe to repeat.
+    fn mark_read(&self, request: Mark) -> Call<'_, ReadUpTo>;
+
+    /// How far people have read.
+    fn read_cursors(&self, request: CursorsOf) -> Call<'_, ReadCursors>;
 
     /// The majority-committed head of each log, 0 for an empty one, in the order asked.
     fn heads(&self, streams: Vec<StreamId>) -> Call<'_, Vec<u64>>;

@@ -70,7 +70,9 @@ kinds! {
     UserTyping = 32, "user_typing";
     /// Someone's presence changed. Ephemeral, of a room; subject: who.
     UserStatus = 33, "user_status";
-    /// Someone read up to a message. Ephemeral, of a room; subject: who.
+    /// Someone read up to a message. Ephemeral, of a room, or of the reader alone where the room is large; subject: who;
+    /// `ref_seq`: the tag of the connection that said so ([`crate::ids::ConnectionId::tag`]), which has its reply and is
+    /// not told; 0 for none.
     MessageRead = 34, "message_read";
 }
 
@@ -78,6 +80,11 @@ impl Kind {
     /// Whether events of this kind are entries of a log, with a `seq`.
     pub const fn is_durable(self) -> bool {
         (self as u8) < 32
+    }
+
+    /// Whether entries of this kind change an earlier message, at `ref_seq`, and bring its state of now.
+    pub const fn changes_message(self) -> bool {
+        matches!(self, Self::MessageUpdated | Self::MessageDeleted)
     }
 }
 
@@ -104,6 +111,12 @@ impl Header {
     /// A header with nothing but kind, stream and place.
     pub const fn new(kind: Kind, stream: StreamId, seq: u64) -> Self {
         Self { kind, stream, seq, ref_seq: 0, subject: Uuid::nil(), published_at: 0, trace: ([0; 16], [0; 8]) }
+    }
+
+    /// Whether the entry is its number and nothing else to a reader who may see the log from a place on: it changes a
+    /// message from before.
+    pub const fn is_hidden(&self, from: u64) -> bool {
+        self.kind.changes_message() && self.ref_seq < from
     }
 }
 

@@ -78,6 +78,13 @@ id!(
     /// One socket of a client, for as long as it is open.
     ConnectionId
 );
+impl ConnectionId {
+    /// Half of it, which is random: tells apart the connections of one user.
+    pub fn tag(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+}
+
 id!(
     /// One life of one gateway process; a restart makes a new one.
     Incarnation

@@ -33,6 +33,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON object as body, or nothing at all, which stands for an object without fields.
+pub(crate) struct MaybeBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let json = is_json(request.headers());
+        let bytes = read(request, state, BODY_WITHIN).await?;
+        if bytes.is_empty() {
+            return Ok(Self(parse(b"{}")?));
+        }
+        if !json {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
 /// Reads a body, if it comes in time.
 async fn read<S: Send + Sync>(request: Request, state: &S, within: Duration) -> Result<Bytes, Problem> {
     let body = timeout(within, Bytes::from_request(request, state)).await;

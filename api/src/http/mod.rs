@@ -6,5 +6,5 @@ pub(crate) mod guard;
 pub(crate) mod problem;
 
 pub(crate) use caller::{Acting, Caller, MaybeCaller, Visit};
-pub(crate) use extract::{Body, Id, Query};
+pub(crate) use extract::{Body, Id, MaybeBody, Query};
 pub(crate) use problem::{ApiError, ApiResult};

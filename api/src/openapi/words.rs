@@ -36,6 +36,15 @@ word! {
     RoomName { examples("Rookery talk"), min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$" }
 }
 word! {
+    /// The words of a message: 1 to 4,000 characters and at most 16 KiB, more than white space; no control characters
+    /// other than newline and tab.
+    Content { min_length = 1, max_length = 4_000, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*[^\u0000-\u001f\u007f-\u009f\s](?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
+}
+word! {
+    /// The sender's own key for a message: 1 to 128 characters without control characters; made if absent.
+    ClientId { min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$" }
+}
+word! {
     /// Several lines of at most 1,000 characters; no control characters other than newline and tab.
     Lines { max_length = 1_000, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use rookery_shared::{
-    backend::{Backend, EntriesAfter, RoomAccess, Send, SignIn},
+    backend::{Backend, CursorsOf, Deletion, Edit, EntriesAfter, Mark, RoomAccess, Send, SignIn},
     envelope,
     ids::{StreamId, UserId},
     protocol::{Code, Problem},
@@ -24,6 +24,10 @@ pub(super) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .route("/sign-in", ask(|api: Api, it: SignIn| async move { api.sign_in(it).await }))
         .route("/send", ask(|api: Api, it: Vec<Send>| async move { api.send(it).await }))
+        .route("/edit-message", ask(|api: Api, it: Edit| async move { api.edit_message(it).await }))
+        .route("/delete-message", ask(|api: Api, it: Deletion| async move { api.delete_message(it).await }))
+        .route("/mark-read", ask(|api: Api, it: Mark| async move { api.mark_read(it).await }))
+        .route("/read-cursors", ask(|api: Api, it: CursorsOf| async move { api.read_cursors(it).await }))
         .route("/heads", ask(|api: Api, it: Vec<StreamId>| async move { api.heads(it).await }))
         .route("/entries", post(entries))
         .route("/room-access", ask(|api: Api, it: RoomAccess| async move { api.room_access(it).await }))

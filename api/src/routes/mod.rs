@@ -4,6 +4,7 @@ mod auth;
 mod conversations;
 mod description;
 mod internal;
+mod marks;
 mod messages;
 mod ops;
 mod page;
@@ -44,6 +45,7 @@ fn rest() -> OpenApiRouter<Api> {
         .merge(rooms::router())
         .merge(conversations::router())
         .merge(messages::router())
+        .merge(marks::router())
         .merge(description::router())
 }
 

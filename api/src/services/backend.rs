@@ -4,14 +4,17 @@ use super::{
     send::{Outgoing, trace_of},
     sessions::is_alive,
 };
-use crate::{app::Api, problem, render, store::Stretch};
+use crate::{actor::Actor, app::Api, problem, render, store::Stretch};
 use rookery_shared::{
-    backend::{Backend, Call, EntriesAfter, Followed, PresenceRooms, RoomAccess, Send, SignIn, SignedIn},
+    backend::{
+        Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
+        SignIn, SignedIn,
+    },
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
     protocol::{
         Code, Problem,
-        command::{MessageSent, RoomUser},
+        command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
 };
 
@@ -59,13 +62,31 @@ impl Backend for Api {
         Box::pin(async move {
             let outgoing = sends.into_iter().map(|send| Outgoing {
                 trace: trace_of(send.traceparent.as_deref()),
-                sender: send.sender,
+                sender: Actor::person(send.sender),
                 target: send.target,
                 draft: send.draft,
             });
             let sent = self.send_messages(outgoing.collect()).await;
             Ok(sent.into_iter().map(|sent| sent.map(|stored| stored.acknowledgement())).collect())
         })
+    }
+
+    fn edit_message(&self, request: Edit) -> Call<'_, MessageChanged> {
+        let Edit { user_id, message_id, content } = request;
+        Box::pin(async move { Ok(self.edit(Actor::person(user_id), message_id, content).await?.into()) })
+    }
+
+    fn delete_message(&self, request: Deletion) -> Call<'_, MessageChanged> {
+        let Deletion { user_id, message_id } = request;
+        Box::pin(async move { Ok(self.delete(Actor::person(user_id), message_id).await?.into()) })
+    }
+
+    fn mark_read(&self, request: Mark) -> Call<'_, ReadUpTo> {
+        Box::pin(self.read_up_to(request))
+    }
+
+    fn read_cursors(&self, request: CursorsOf) -> Call<'_, ReadCursors> {
+        Box::pin(self.cursors_of(request.user_id, request.rooms))
     }
 
     fn heads(&self, streams: Vec<StreamId>) -> Call<'_, Vec<u64>> {

@@ -157,6 +157,7 @@ impl Api {
             return Ok(room);
         }
         self.existing("to", &[other]).await?;
+        self.not_blocked(one, other).await?;
         let people = sorted(vec![one, other]);
         Ok(self.conversation(one, people, RoomType::ConsumerToConsumer).await?.0)
     }

@@ -1,6 +1,8 @@
 //! Reading logs: history, everything after a place, single messages.
 
+use super::reads::ReadBy;
 use crate::{
+    actor::Actor,
     app::Api,
     paging::Params,
     problem, render,
@@ -10,9 +12,7 @@ use crate::{
     },
 };
 use rookery_shared::{
-    clock::Time,
-    envelope::Kind,
-    ids::{MessageId, RoomId, StreamId, UserId},
+    ids::{MessageId, RoomId, StreamId},
     model::{LogEntry, Message, Page, SyncPage},
     protocol::{Code, Problem},
 };
@@ -29,25 +29,12 @@ pub(crate) struct ReadMessage {
     read_by: Vec<ReadBy>,
 }
 
-/// Someone who read a message.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct ReadBy {
-    user_id: UserId,
-    read_at: Time,
-}
-
 impl Api {
     /// Messages of a room as their reader may see them, in ascending seq; the newest if no place is given.
-    pub(crate) async fn history(
-        &self,
-        reader: UserId,
-        room: RoomId,
-        params: &Params,
-    ) -> Result<Page<Message>, Problem> {
+    pub(crate) async fn history(&self, reader: Actor, room: RoomId, params: &Params) -> Result<Page<Message>, Problem> {
         let limit = params.limit()?;
         let (before, after) = (params.number("before")?, params.number("after")?);
-        let from = self.membership(reader, room).await?.from_seq;
+        let from = self.readable_from(reader, room).await?;
         let stretch = match (before, after) {
             (Some(_), Some(_)) => return Err(Problem::field("before", "is not used together with after")),
             (Some(before), None) => Stretch::Before(before),
@@ -87,7 +74,15 @@ impl Api {
         Ok(found.iter().any(|entry| entry.seq >= from))
     }
 
-    async fn messages(&self, rows: Vec<MessageRow>) -> Result<Vec<Message>, Problem> {
+    /// The first place of a room's log that somebody may see. A server with an API key sees all of it.
+    async fn readable_from(&self, reader: Actor, room: RoomId) -> Result<u64, Problem> {
+        if reader.is_key() {
+            return self.acted_room(reader, room).await.map(|_| 1);
+        }
+        Ok(self.membership(reader.id, room).await?.from_seq)
+    }
+
+    pub(crate) async fn messages(&self, rows: Vec<MessageRow>) -> Result<Vec<Message>, Problem> {
         let senders = self.reader.users(rows.iter().map(|row| row.sender)).await.map_err(problem::store)?;
         let rendered = rows.iter().map(|row| match senders.get(&row.sender) {
             Some(user) => render::message(row, &user.author),
@@ -97,22 +92,19 @@ impl Api {
     }
 
     /// One message of a room that the reader is in, from when they may see it, with who read it.
-    pub(crate) async fn message(&self, reader: UserId, id: MessageId) -> Result<ReadMessage, Problem> {
+    pub(crate) async fn message(&self, reader: Actor, id: MessageId) -> Result<ReadMessage, Problem> {
         let found = self.reader.store().messages(&[id]).await.map_err(problem::store)?;
         let row = found.into_iter().next().flatten().ok_or(Code::NotFound)?;
-        let member = self.membership(reader, row.room).await?;
-        if row.seq < member.from_seq {
+        if row.seq < self.readable_from(reader, row.room).await? {
             return Err(Code::NotFound.into());
         }
-        let mut rendered = self.messages(vec![row]).await?;
-        let message = rendered.pop().ok_or(Code::NotFound)?;
-        // Nobody can say yet that they have read something.
-        Ok(ReadMessage { message, read_by: Vec::new() })
+        let read_by = self.readers_of(&row).await?;
+        Ok(ReadMessage { message: self.shown(row).await?, read_by })
     }
 
     /// Every durable change of a room after a place, or the last ones before one, in order and without gaps, as this
     /// reader may see it.
-    pub(crate) async fn sync(&self, reader: UserId, room: RoomId, params: &Params) -> Result<SyncPage, Problem> {
+    pub(crate) async fn sync(&self, reader: Actor, room: RoomId, params: &Params) -> Result<SyncPage, Problem> {
         let limit = params.limit()?;
         let (since, after, before) = (params.number("since")?, params.number("after")?, params.number("before")?);
         let since = since.or(after);
@@ -120,7 +112,7 @@ impl Api {
             return Err(Problem::field("before", "is not used together with since or after"));
         }
         let since = since.unwrap_or(0);
-        let from = self.membership(reader, room).await?.from_seq;
+        let from = self.readable_from(reader, room).await?;
         let stream = StreamId::Room(room);
         let store = self.reader.store();
         // The head is read first: what is read after it reaches at least as far.
@@ -147,9 +139,7 @@ impl Api {
         let events = self.reader.events(entries).await.map_err(problem::store)?;
         let visible = events.into_iter().map(|event| {
             let header = event.header;
-            // An edit of something from before this reader came is a number to them and nothing else.
-            let hidden = matches!(header.kind, Kind::MessageUpdated | Kind::MessageDeleted) && header.ref_seq < from;
-            let json = if hidden { None } else { String::from_utf8(event.data.to_vec()).ok() };
+            let json = if header.is_hidden(from) { None } else { String::from_utf8(event.data.to_vec()).ok() };
             let data = json.and_then(|json| RawValue::from_string(json).ok());
             Ok(LogEntry {
                 seq: header.seq,

@@ -2,8 +2,12 @@
 
 pub(crate) mod accounts;
 mod backend;
+pub(crate) mod changes;
 pub(crate) mod conversations;
+pub(crate) mod facts;
 pub(crate) mod messages;
+pub(crate) mod reactions;
+pub(crate) mod reads;
 pub(crate) mod rooms;
 pub(crate) mod send;
 pub(crate) mod sessions;

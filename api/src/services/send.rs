@@ -4,8 +4,9 @@
 //! longer a member is thus refused first, and only what would be stored counts against the limit. A repeat of what is
 //! stored is never refused for the limit or for what it answers: it gets its first acknowledgement again.
 
-use super::{limit_keys, rooms::is_public};
+use super::{facts::Facts, limit_keys, rooms::is_public};
 use crate::{
+    actor::Actor,
     app::Api,
     problem, render,
     text::{self, Fields},
@@ -32,7 +33,7 @@ const CONVERSATIONS_AT_ONCE: usize = 16;
 
 /// A message that someone wants to send.
 pub(crate) struct Outgoing {
-    pub(crate) sender: UserId,
+    pub(crate) sender: Actor,
     pub(crate) target: Target,
     pub(crate) draft: Draft,
     pub(crate) trace: ([u8; 16], [u8; 8]),
@@ -50,13 +51,15 @@ type Doubtful = (usize, NewMessage, Problem);
 /// A message on its way through the checks; `index` is its place in the answers.
 struct Going {
     index: usize,
-    sender: UserId,
+    sender: Actor,
     room: RoomId,
     draft: Draft,
     client_id: String,
     /// From where on the sender may see the room.
     from_seq: u64,
     reply_to: Option<ReplyTo>,
+    /// Whether a block stands between the two of a conversation.
+    blocked: bool,
     trace: ([u8; 16], [u8; 8]),
 }
 
@@ -75,14 +78,17 @@ impl Going {
     }
 }
 
-/// Checks what is said, without looking anything up.
-fn check(draft: Draft) -> Result<Draft, Problem> {
+/// Checks what is said, without looking anything up. What a server says as itself is the product's word.
+fn check(sender: Actor, draft: Draft) -> Result<Draft, Problem> {
     let mut fields = Fields::default();
     let content = fields.take("content", text::content(draft.content));
     let client_id = fields.optional("clientId", draft.client_id, text::client_id);
     let attachment = fields.optional("attachment", draft.attachment, text::attachment);
     let Some(content) = content else { return Err(fields.problem()) };
     fields.finish()?;
+    if sender.is_key() {
+        return Ok(Draft { content, client_id, attachment, message_type: MessageType::System, ..draft });
+    }
     if draft.message_type == MessageType::System {
         return Err(Problem::new(Code::Forbidden, "Only the product itself sends system messages"));
     }
@@ -102,7 +108,7 @@ impl Api {
     async fn send_checked(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Result<(), Problem> {
         let going = self.addressed(sends, answers).await;
         let going = self.members_only(going, answers).await?;
-        let authors = self.reader.users(going.iter().map(|going| going.sender)).await.map_err(problem::store)?;
+        let authors = self.reader.users(going.iter().map(|going| going.sender.id)).await.map_err(problem::store)?;
         let (messages, doubtful) = self.with_replies(going, &authors, answers).await?;
         let (passed, takes, refused) = self.within_limits(messages).await;
         self.settle_refused(doubtful.into_iter().chain(refused).collect(), answers).await?;
@@ -114,26 +120,29 @@ impl Api {
     async fn addressed(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Vec<Going> {
         let mut checked = Vec::with_capacity(sends.len());
         for (index, Outgoing { sender, target, draft, trace }) in sends.into_iter().enumerate() {
-            match check(draft) {
+            match check(sender, draft) {
                 Ok(draft) => checked.push((index, sender, target, draft, trace)),
                 Err(problem) => answers[index] = Some(Err(problem)),
             }
         }
         let to_people = checked.iter().filter_map(|(_, sender, target, ..)| match target {
-            Target::User(user) => Some((*sender, *user)),
-            Target::Room(_) => None,
+            Target::User(user) if !sender.is_key() => Some((sender.id, *user)),
+            Target::User(_) | Target::Room(_) => None,
         });
         let conversations = self.conversations_of(to_people.collect()).await;
         let mut going = Vec::with_capacity(checked.len());
         for (index, sender, target, draft, trace) in checked {
             let room = match target {
                 Target::Room(room) => Ok(room),
-                Target::User(user) => conversations.get(&(sender, user)).cloned().unwrap_or(Err(Code::Internal.into())),
+                Target::User(user) => sender.user().and_then(|sender| {
+                    conversations.get(&(sender, user)).cloned().unwrap_or(Err(Code::Internal.into()))
+                }),
             };
             match room {
                 Ok(room) => {
                     let client_id = draft.client_id.clone().unwrap_or_else(|| MessageId::new().to_string());
-                    going.push(Going { index, sender, room, draft, client_id, from_seq: 0, reply_to: None, trace });
+                    let (from_seq, reply_to, blocked) = (0, None, false);
+                    going.push(Going { index, sender, room, draft, client_id, from_seq, reply_to, blocked, trace });
                 }
                 Err(problem) => answers[index] = Some(Err(problem)),
             }
@@ -153,14 +162,19 @@ impl Api {
         stream::iter(opening).buffer_unordered(CONVERSATIONS_AT_ONCE).collect().await
     }
 
+    /// Keeps the messages of those who are in their room, with what else stands there. Servers with an API key are in none,
+    /// and speak in all.
     async fn members_only(&self, going: Vec<Going>, answers: &mut [Option<Sent>]) -> Result<Vec<Going>, Problem> {
-        let keys: Vec<_> = going.iter().map(|going| (going.room, going.sender)).collect();
-        let members = self.reader.memberships(&keys).await.map_err(problem::store)?;
+        let (by_servers, going): (Vec<_>, Vec<_>) = going.into_iter().partition(|going| going.sender.is_key());
+        let keys: Vec<_> = going.iter().map(|going| (going.room, going.sender.id)).collect();
+        let members = async { self.reader.memberships(&keys).await.map_err(problem::store) };
+        let (members, blocked) = tokio::try_join!(members, self.blocked_rooms(&going))?;
         let (mut inside, mut outside) = (Vec::with_capacity(going.len()), Vec::new());
         for (mut going, member) in going.into_iter().zip(members) {
             match member {
                 Some(member) => {
                     going.from_seq = member.from_seq;
+                    going.blocked = blocked.contains(&going.room);
                     inside.push(going);
                 }
                 // Not remembered, but read just now.
@@ -170,7 +184,25 @@ impl Api {
         for (index, refusal) in self.refusals(outside).await? {
             answers[index] = Some(Err(refusal));
         }
+        for going in by_servers {
+            match self.acted_room(going.sender, going.room).await {
+                Ok(_) => inside.push(going),
+                Err(problem) => answers[going.index] = Some(Err(problem)),
+            }
+        }
         Ok(inside)
+    }
+
+    /// The conversations of two among these rooms in which nothing may be said.
+    async fn blocked_rooms(&self, going: &[Going]) -> Result<HashSet<RoomId>, Problem> {
+        let facts = self.facts(going.iter().map(|going| going.room)).await.map_err(problem::store)?;
+        let pairs = facts.iter().filter_map(|(room, facts)| match facts {
+            Facts::Pair(one, other) => Some((*room, (*one, *other))),
+            Facts::Room | Facts::Conversation => None,
+        });
+        let (rooms, pairs): (Vec<RoomId>, Vec<(UserId, UserId)>) = pairs.unzip();
+        let blocked = self.blocked_pairs(&pairs).await.map_err(problem::store)?;
+        Ok(rooms.into_iter().zip(pairs).filter(|(_, pair)| blocked.contains(pair)).map(|(room, _)| room).collect())
     }
 
     /// What those are told who are not in a room: whether they can see it decides.
@@ -187,7 +219,7 @@ impl Api {
         Ok(refusals.collect())
     }
 
-    /// Finds what messages answer. Doubtful are those that answer what cannot be answered.
+    /// Finds what messages answer. Doubtful are those that answer what cannot be answered, and those that a block stops.
     async fn with_replies(
         &self,
         going: Vec<Going>,
@@ -202,21 +234,22 @@ impl Api {
         let found: HashMap<_, _> = found.into_iter().flatten().map(|row| (row.id, row)).collect();
         let (mut messages, mut doubtful) = (Vec::with_capacity(going.len()), Vec::new());
         for mut going in going {
-            let author = authors.get(&going.sender).filter(|user| user.row.deleted_at.is_none());
+            let author = authors.get(&going.sender.id).filter(|user| user.row.deleted_at.is_none());
             let Some(author) = author.map(|user| user.author.clone()) else {
                 answers[going.index] = Some(Err(Code::Unauthorized.into()));
                 continue;
             };
-            let mut doubt = None;
+            let mut doubt = going.blocked.then(|| Problem::from(Code::Blocked));
             if let Some(id) = going.draft.reply_to {
                 let answered = found.get(&id).filter(|row| row.room == going.room && row.seq >= going.from_seq);
-                doubt = match answered {
+                let wrong = match answered {
                     None => Some(Problem::field("replyTo", "is a message of this room")),
                     Some(row) if row.deleted_at.is_some() => {
                         Some(Problem::new(Code::Conflict, "The message that this answers was deleted"))
                     }
                     Some(_) => None,
                 };
+                doubt = doubt.or(wrong);
                 let (seq, user_id) = answered.map_or((0, UserId::NIL), |row| (row.seq, row.sender));
                 going.reply_to = Some(ReplyTo { message_id: id, seq, user_id });
             }
@@ -349,7 +382,9 @@ mod tests {
             reply_to: None,
             attachment: None,
         };
-        let named: Vec<_> = check(draft).expect_err("wrong").errors.into_iter().map(|error| error.field).collect();
+        let sender = Actor::person(UserId::new());
+        let named: Vec<_> =
+            check(sender, draft).expect_err("wrong").errors.into_iter().map(|error| error.field).collect();
         assert_eq!(named, ["content", "clientId"]);
     }
 }

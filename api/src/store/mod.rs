@@ -282,6 +282,8 @@ pub trait Store: Send + Sync + 'static {
     fn move_read(&self, read: ReadRow) -> StoreCall<'_, bool>;
     /// Who read a place of a room's log, and when first; at most `limit` of them, earliest first.
     fn reads_of(&self, room: RoomId, seq: u64, limit: u32) -> StoreCall<'_, Vec<(UserId, Time)>>;
+    /// How far the members of each room have read, in the order asked.
+    fn read_cursors<'a>(&'a self, rooms: &'a [RoomId]) -> StoreCall<'a, Vec<Vec<(UserId, u64)>>>;
     /// Members of a room by username key.
     fn members<'a>(&'a self, room: RoomId, part: Part<&'a str>, limit: u32)
     -> StoreCall<'a, Vec<(MemberRow, UserRow)>>;

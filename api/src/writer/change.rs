@@ -25,6 +25,11 @@ use uuid::Uuid;
 pub struct Heads(Vec<(StreamId, u64)>);
 
 impl Heads {
+    /// The newest place of a stream that the change named.
+    pub fn head(&self, stream: StreamId) -> u64 {
+        self.0.iter().find(|(other, _)| *other == stream).map_or(0, |(_, head)| *head)
+    }
+
     /// The next entry of a stream that the change named: places are given out one after the other.
     pub fn entry(&mut self, stream: StreamId, kind: Kind, subject: Uuid, ref_seq: u64) -> EntryRow {
         let head = self.0.iter_mut().find(|(other, _)| *other == stream).map(|(_, head)| head);

@@ -288,6 +288,21 @@ impl Person {
         self.request(Method::POST, &format!("/rooms/{room}/join"), None).await.ok();
     }
 
+    pub(crate) async fn edits(&self, message: &Value, content: &str) -> Answer {
+        let path = format!("/messages/{}", id(message));
+        self.request(Method::PATCH, &path, Some(json!({ "content": content }))).await
+    }
+
+    pub(crate) async fn deletes(&self, message: &Value) -> Answer {
+        self.request(Method::DELETE, &format!("/messages/{}", id(message)), None).await
+    }
+
+    /// Marks as read, up to a message or the newest.
+    pub(crate) async fn reads(&self, room: &str, message: Option<&Value>) -> Answer {
+        let body = message.map(|message| json!({ "messageId": message["id"] }));
+        self.request(Method::POST, &format!("/rooms/{room}/read"), body).await
+    }
+
     pub(crate) async fn leaves(&self, room: &str) -> Answer {
         self.request(Method::POST, &format!("/rooms/{room}/leave"), None).await
     }
@@ -308,6 +323,11 @@ impl Person {
     pub(crate) async fn sync(&self, room: &str, query: &str) -> Value {
         self.get(&format!("/rooms/{room}/sync{query}")).await.ok()
     }
+}
+
+/// The id of something.
+pub(crate) fn id(thing: &Value) -> &str {
+    thing["id"].as_str().expect("an id")
 }
 
 /// One field of every item of a page.

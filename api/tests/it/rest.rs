@@ -1,11 +1,14 @@
 //! REST as clients meet it.
 
 mod accounts;
+mod changes;
 mod contract;
 mod conversations;
 mod description;
 mod history;
 mod limits;
 mod messages;
+mod reactions;
+mod reads;
 mod rooms;
 mod sessions;

@@ -7,12 +7,15 @@ use futures_util::future::join_all;
 use placement::Placement;
 use reqwest::{Client, header};
 use rookery_shared::{
-    backend::{Backend, Call, EntriesAfter, Followed, PresenceRooms, RoomAccess, Send, SignIn, SignedIn, Target},
+    backend::{
+        Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
+        SignIn, SignedIn, Target,
+    },
     envelope::{Event, decode_list},
     ids::{RoomId, StreamId, UserId},
     protocol::{
         Code, Problem,
-        command::{MessageSent, RoomUser},
+        command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -125,6 +128,24 @@ impl Backend for HttpBackend {
             }
             Ok(results)
         })
+    }
+
+    fn edit_message(&self, request: Edit) -> Call<'_, MessageChanged> {
+        // Which room it is in is not known here; the same message goes to the same api, whichever that is.
+        Box::pin(async move { self.ask(request.message_id.0.as_bytes(), "edit-message", &request).await })
+    }
+
+    fn delete_message(&self, request: Deletion) -> Call<'_, MessageChanged> {
+        Box::pin(async move { self.ask(request.message_id.0.as_bytes(), "delete-message", &request).await })
+    }
+
+    fn mark_read(&self, request: Mark) -> Call<'_, ReadUpTo> {
+        // By the user, so that the moves of one cursor meet in one api and are made together.
+        Box::pin(async move { self.ask(request.user_id.0.as_bytes(), "mark-read", &request).await })
+    }
+
+    fn read_cursors(&self, request: CursorsOf) -> Call<'_, ReadCursors> {
+        Box::pin(async move { self.ask(request.user_id.0.as_bytes(), "read-cursors", &request).await })
     }
 
     fn heads(&self, streams: Vec<StreamId>) -> Call<'_, Vec<u64>> {

@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use rookery_shared::{
-    ids::{ConnectionId, StreamId, UserId},
+    ids::{ConnectionId, MessageId, StreamId, UserId},
     protocol::{CloseReason, Problem},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    sync::Notify,
+    sync::{Mutex, Notify},
     task::spawn_local,
     time::{sleep, sleep_until, timeout},
 };
@@ -81,6 +81,8 @@ pub struct State {
     pub empty: VecDeque<(u32, u64, Seconds)>,
     /// Who is typing where, until when, and their name.
     pub typing: FxHashMap<(u32, UserId), (Seconds, Option<String>)>,
+    /// Messages that are being changed, with the turns of those who change them.
+    pub changing: FxHashMap<MessageId, Rc<Mutex<()>>>,
     /// Whom changes of presence have been told to, lately, by the number of the change: who shares several rooms with
     /// its user is told once.
     pub told: FxHashMap<u64, FxHashSet<u32>>,
@@ -114,6 +116,7 @@ impl Core {
             settled: Vec::new(),
             empty: VecDeque::new(),
             typing: FxHashMap::default(),
+            changing: FxHashMap::default(),
             told: FxHashMap::default(),
             told_order: VecDeque::new(),
             condemned: Vec::new(),

@@ -4,6 +4,7 @@ use super::{
     connection::Connection,
     core::{Core, State},
     flush::put_pending,
+    newcomers::hidden,
     stream::Until,
 };
 use crate::{feed::Need, session};
@@ -68,7 +69,9 @@ impl Core {
             if !state.typing.is_empty() && event.header.kind == Kind::Message {
                 self.typing_ends(state, slot, UserId(event.header.subject));
             }
-            put_pending(state, slot, &event);
+            if !self.tell_apart(state, slot, &event) {
+                put_pending(state, slot, &event);
+            }
             queue_behind(state, slot, &event);
             self.effect(state, slot, &event);
             let ring = state.streams[slot as usize].ring;
@@ -215,14 +218,25 @@ impl Core {
 
     /// Writes entries of a stream to one connection that catches up, with what they mean for it. Stops at one that ends
     /// its membership of the room; returns whether there was such a one.
-    pub fn write_entries(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, entries: &[Event]) -> bool {
+    pub fn write_entries(
+        self: &Rc<Self>,
+        state: &mut State,
+        connection: &Rc<Connection>,
+        slot: u32,
+        entries: &[Event],
+    ) -> bool {
+        let from = state.streams[slot as usize].newcomers.from(connection.slot);
         let user = connection.user();
         let left = |event: &Event| event.header.kind == Kind::UserLeft && user == Some(UserId(event.header.subject));
         let end = entries.iter().position(left);
         let entries = &entries[..end.map_or(entries.len(), |end| end + 1)];
         let mut frames = BytesMut::new();
         for event in entries {
-            connection.transport.put_event(event, &mut frames);
+            if event.header.is_hidden(from) {
+                connection.transport.put_event(&hidden(event), &mut frames);
+            } else {
+                connection.transport.put_event(event, &mut frames);
+            }
         }
         if !frames.is_empty() {
             self.write_bytes(connection, &frames.freeze());

@@ -9,7 +9,7 @@ use super::{
     deliver::FETCH_LIMIT,
     stream::{Attaching, Stream, Until},
 };
-use crate::session;
+use crate::{feed::ring::settle, session};
 use rookery_shared::{
     backend::EntriesAfter,
     envelope::Event,
@@ -21,14 +21,18 @@ use tokio::{sync::oneshot, task::spawn_local, time::sleep};
 
 /// Where a connection comes into a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// At what is handed out next, but not before this place (the first that the user may see).
-    Live {
-        /// The first place that may be seen.
-        from: u64,
-    },
-    /// With what comes after this place.
-    After(u64),
+pub struct Position {
+    /// It gets what comes after this place …
+    pub after: u64,
+    /// … and this is the first place that its user may see.
+    pub from: u64,
+}
+
+impl Position {
+    /// After a place, but nothing from before the first that may be seen.
+    pub fn after(place: u64, from: u64) -> Self {
+        Self { after: place.max(from.saturating_sub(1)), from }
+    }
 }
 
 /// Streams that are open and stay so while this lives.
@@ -169,10 +173,8 @@ impl Core {
         let stream = &mut state.streams[slot as usize];
         stream.empty_since = None;
         let (delivered, ring) = (stream.feed.delivered(), stream.ring);
-        let at = match position {
-            Position::Live { from } => delivered.max(from.saturating_sub(1)),
-            Position::After(cursor) => cursor,
-        };
+        let Position { after: at, from } = position;
+        stream.newcomers.add(connection.slot, from);
         if at > delivered {
             stream.busy().attaching.push(Attaching { connection: connection.slot, until: Until::Place(at) });
             // Who names a place has it from the store; the feed is only late.
@@ -227,6 +229,8 @@ impl Core {
             if let Until::Fetched { queued, .. } = busy.attaching.swap_remove(index).until {
                 missed.extend(queued);
             }
+            // What was fetched first may have been deleted while the rest came.
+            settle(&mut missed);
             // What queued is pending for the members too; they get it before this one is among them.
             core.flush_now(state, slot);
             core.let_in(state, &connection, slot, &missed);
@@ -235,11 +239,12 @@ impl Core {
 
     /// Gives a connection what it has missed and makes it a member, unless its membership ended on the way.
     fn let_in(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, slot: u32, missed: &[Event]) {
-        if !self.write_entries(state, connection, missed) {
+        if !self.write_entries(state, connection, slot, missed) {
             state.streams[slot as usize].members.push(connection.slot);
             return;
         }
         connection.follows.borrow_mut().retain(|other| *other != slot);
+        state.streams[slot as usize].newcomers.remove(connection.slot);
         self.note_if_empty(state, slot);
         if let (Some(room), Some(last)) = (state.streams[slot as usize].id.room(), missed.last()) {
             session::recheck(self, connection, room, last.header.seq);
@@ -271,6 +276,7 @@ impl Core {
                 stream.members.swap_remove(index);
             }
         }
+        stream.newcomers.remove(connection.slot);
         if let Some(busy) = &mut stream.busy {
             busy.attaching.retain(|one| one.connection != connection.slot);
         }

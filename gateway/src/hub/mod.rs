@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod flush;
 pub mod follow;
 pub mod inbox;
+pub mod newcomers;
 pub mod outbox;
 pub mod status;
 pub mod stream;

@@ -57,8 +57,19 @@ impl Core {
                 self.tell(state, slot, event, None, Some(&mut told));
                 state.told.insert(number, told);
             }
+            Kind::MessageRead => {
+                // The connection that says so has its reply.
+                let mut told = self.with_tag(state, slot, event.header.ref_seq);
+                self.tell(state, slot, event, None, Some(&mut told));
+            }
             _ => self.tell(state, slot, event, None, None),
         }
+    }
+
+    /// The follower whose connection has this tag, by its place in the core's table.
+    fn with_tag(&self, state: &State, slot: u32, tag: u64) -> FxHashSet<u32> {
+        let followers = self.followers(state, slot);
+        followers.iter().filter(|follower| follower.id.tag() == tag).map(|follower| follower.slot).collect()
     }
 
     /// Writes to each follower but those of one user, and those told already. Who is behind is not told.

@@ -1,6 +1,6 @@
 //! A followed stream on one core: its feed, its followers, and the frames that are about to go out.
 
-use super::connection::Seconds;
+use super::{connection::Seconds, newcomers::Newcomers};
 use crate::{feed::Feed, transport::Transport};
 use bytes::{Bytes, BytesMut};
 use rookery_shared::{envelope::Event, ids::StreamId};
@@ -41,6 +41,8 @@ pub struct Stream {
     pub feed: Feed,
     /// Connections that are at the feed's place, by their places in the core's table.
     pub members: Vec<u32>,
+    /// Those followers who may not see the log from its beginning.
+    pub newcomers: Newcomers,
     /// How many members the room has, in the whole installation, when last told.
     pub member_count: u32,
     /// Since when nobody follows it; a moment later it is left.
@@ -118,6 +120,7 @@ impl Stream {
             ring,
             feed: Feed::opening(),
             members: Vec::new(),
+            newcomers: Newcomers::default(),
             member_count: 0,
             empty_since: None,
             claimed: false,

@@ -93,7 +93,7 @@ async fn join(
             let message = format!("a connection follows at most {} rooms", core.node.config.max_rooms);
             return Err(Problem::new(Code::Conflict, message));
         }
-        core.attach(&mut state, connection, slot, Position::After(place.max(followed.from.saturating_sub(1))));
+        core.attach(&mut state, connection, slot, Position::after(place, followed.from));
     }
     // Another task may have begun to attach it at an earlier place; the reply comes behind what that brings.
     arrived(core, connection, slot).await?;
@@ -155,7 +155,7 @@ async fn missed(core: &Rc<Core>, stream: StreamId, after: u64, since: u64) -> Re
 /// An entry as this reader may see it: what refers to something from before they came has no data.
 fn entry_for(event: &Event, from: u64) -> Result<LogEntry, Problem> {
     let header = &event.header;
-    let data = if header.ref_seq != 0 && header.ref_seq < from {
+    let data = if header.is_hidden(from) {
         "null"
     } else {
         std::str::from_utf8(&event.data).map_err(|_| Problem::from(Code::Internal))?

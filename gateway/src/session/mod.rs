@@ -4,6 +4,7 @@
 //! answer is there. Commands of one connection that need no answer from elsewhere take effect in their order; sends
 //! keep theirs all the way.
 
+pub mod changes;
 pub mod commands;
 pub mod parse;
 pub mod resume;
@@ -24,6 +25,7 @@ use rookery_shared::{
     backend::RoomAccess,
     envelope::Event,
     ids::{RoomId, StreamId},
+    model::HistoryFrom,
     presence::Device,
     protocol::{CloseReason, Code, Problem},
 };
@@ -89,6 +91,9 @@ fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Comma
         Command::JoinRoom(join) => commands::join_room(core, connection, id, &join),
         Command::LeaveRoom(room) => commands::leave_room(core, connection, id.as_deref(), &room),
         Command::SendMessage(send) => commands::send_message(core, connection, id, send),
+        Command::EditMessage(edit) => changes::edit_message(core, connection, id, edit),
+        Command::DeleteMessage(deletion) => changes::delete_message(core, connection, id, deletion),
+        Command::MessageRead(mark) => changes::message_read(core, connection, id, mark),
         Command::Typing(typing) => commands::typing(core, connection, id, &typing),
         Command::GetRoomUsers(room) => commands::room_users(core, connection, id, &room),
     }
@@ -144,11 +149,16 @@ pub fn warn_of_token_end(core: &Rc<Core>, connection: &Rc<Connection>) {
 pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, added: &Event) {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Size {
+    struct Added {
         member_count: u32,
+        history_from: HistoryFrom,
     }
-    let position = Position::After(added.header.ref_seq.saturating_sub(1));
-    let size = serde_json::from_slice::<Size>(&added.data).map_or(0, |size| size.member_count);
+    // Without data the user is out again already, and is taken for one who sees nothing from before.
+    let (size, history) = serde_json::from_slice::<Added>(&added.data)
+        .map_or((0, HistoryFrom::Join), |added| (added.member_count, added.history_from));
+    let in_seq = added.header.ref_seq;
+    let from = if history == HistoryFrom::Join { in_seq } else { 1 };
+    let position = Position::after(in_seq.saturating_sub(1), from);
     if connection.follows.borrow().len() > core.node.config.max_rooms as usize {
         // Shown as activity on the user's stream; `join_room` follows it after a `leave_room` of another.
         return;
@@ -189,7 +199,7 @@ pub fn recheck(core: &Rc<Core>, connection: &Rc<Connection>, room_id: RoomId, le
         let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await }).await;
         let outcome = match access.unwrap_or_else(|_| Err(Code::Internal.into())) {
             Ok(followed) => {
-                let position = Position::After(left_at.max(followed.from.saturating_sub(1)));
+                let position = Position::after(left_at, followed.from);
                 follow(&core, &connection, room_id, position, followed.member_count).await
             }
             Err(problem) if matches!(problem.code, Code::NotAMember | Code::NotFound | Code::Forbidden) => {

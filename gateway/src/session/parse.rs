@@ -2,7 +2,9 @@
 
 use rookery_shared::protocol::{
     Code, Problem,
-    command::{Authenticate, Cursors, Draft, JoinRoom, RoomRef, SendMessage, Typing},
+    command::{
+        Authenticate, Cursors, DeleteMessage, Draft, EditMessage, JoinRoom, MarkRead, RoomRef, SendMessage, Typing,
+    },
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -24,6 +26,12 @@ pub enum Command {
     LeaveRoom(RoomRef),
     /// `send_message`
     SendMessage(SendMessage),
+    /// `edit_message`
+    EditMessage(EditMessage),
+    /// `delete_message`
+    DeleteMessage(DeleteMessage),
+    /// `message_read`
+    MessageRead(MarkRead),
     /// `typing`
     Typing(Typing),
     /// `get_room_users`
@@ -74,6 +82,9 @@ fn by_name(name: &str, data: &str) -> Result<Command, Problem> {
         "join_room" => Command::JoinRoom(fields(data)?),
         "leave_room" => Command::LeaveRoom(fields(data)?),
         "send_message" => Command::SendMessage(send_message(data)?),
+        "edit_message" => Command::EditMessage(fields(data)?),
+        "delete_message" => Command::DeleteMessage(fields(data)?),
+        "message_read" => Command::MessageRead(fields(data)?),
         "typing" => {
             let typing: Typing = fields(data)?;
             one_target(typing.room_id.is_some(), typing.to.is_some())?;
@@ -161,6 +172,13 @@ mod tests {
                 "attachment.size",
             ),
             (r#"{"id":7,"type":"typing","data":{"roomId":"01900000-0000-7000-8000-000000000001"}}"#, "isTyping"),
+            (
+                r#"{"id":7,"type":"edit_message","data":{"messageId":"01900000-0000-7000-8000-000000000001"}}"#,
+                "content",
+            ),
+            (r#"{"id":7,"type":"edit_message","data":{"messageId":"x","content":"a"}}"#, "messageId"),
+            (r#"{"id":7,"type":"delete_message"}"#, "messageId"),
+            (r#"{"id":7,"type":"message_read","data":{"messageId":null}}"#, "roomId"),
         ];
         for (text, field) in cases {
             let (id, problem) = problem(text);

@@ -11,11 +11,11 @@ use crate::hub::{
 };
 use bytes::BytesMut;
 use rookery_shared::{
-    backend::{Followed, RoomAccess, SignedIn},
+    backend::{CursorsOf, Followed, RoomAccess, SignedIn},
     ids::{RoomId, StreamId},
     protocol::{
         CloseReason, Code, Problem,
-        command::{Cursors, ResumeStatus, Resumed, ResumedRoom},
+        command::{Cursors, ReadCursors, ResumeStatus, Resumed, ResumedRoom},
     },
 };
 use std::{collections::HashMap, rc::Rc};
@@ -84,7 +84,7 @@ impl Resuming {
         let user = user.map_or(self.user_seq, |user| user.min(self.user_seq));
         let own = |state: &mut _| {
             if let Some(slot) = self.own.first() {
-                core.attach(state, connection, slot, Position::After(user));
+                core.attach(state, connection, slot, Position::after(user, 1));
             }
         };
         // Who resumes gets the user's stream before the rooms. Otherwise nothing of it is owed but what has changed
@@ -94,7 +94,7 @@ impl Resuming {
             own(&mut state);
         }
         for owed in &self.rooms {
-            core.attach(&mut state, connection, owed.slot, Position::After(owed.place));
+            core.attach(&mut state, connection, owed.slot, Position::after(owed.place, owed.room.from));
         }
         if !resumes {
             own(&mut state);
@@ -113,7 +113,8 @@ impl Resuming {
     ) -> Result<(), Problem> {
         let same_epoch = cursors.store_epoch == self.epoch;
         let heads = self.heads(core, &cursors).await?;
-        let mut resumed = Resumed { rooms: HashMap::with_capacity(cursors.rooms.len()) };
+        let rooms = HashMap::with_capacity(cursors.rooms.len());
+        let mut resumed = Resumed { rooms, read_cursors: ReadCursors::new() };
         let mut in_all = 0;
         for owed in &mut self.rooms {
             let room_id = owed.room.room_id;
@@ -130,6 +131,7 @@ impl Resuming {
             resumed.rooms.insert(room_id, ResumedRoom { status, head: Some(*head) });
         }
         self.find_gone(core, connection, &cursors, &mut resumed).await?;
+        resumed.read_cursors = read_cursors(core, connection, &resumed).await?;
         let mut frame = BytesMut::new();
         connection.transport.put_frame(id, "resumed", &resumed, &mut frame);
         core.write(connection, frame);
@@ -179,4 +181,18 @@ impl Resuming {
         }
         Ok(())
     }
+}
+
+/// How far people have read in the rooms that a cursor was given for. Read marks are not entries of a log, so that who
+/// was away learns of them here.
+async fn read_cursors(core: &Rc<Core>, connection: &Connection, resumed: &Resumed) -> Result<ReadCursors, Problem> {
+    let Some(user_id) = connection.user() else { return Ok(ReadCursors::new()) };
+    let there = resumed.rooms.iter().filter(|(_, room)| room.status != ResumeStatus::Gone);
+    let rooms: Vec<RoomId> = there.map(|(room, _)| *room).collect();
+    if rooms.is_empty() {
+        return Ok(ReadCursors::new());
+    }
+    let backend = core.node.backend.clone();
+    let asked = core.node.run(async move { backend.read_cursors(CursorsOf { user_id, rooms }).await });
+    asked.await.map_err(|_| Problem::from(Code::Internal))?
 }

@@ -5,14 +5,17 @@
 
 use super::world::World;
 use rookery_shared::{
-    backend::{Backend, Call, EntriesAfter, Followed, PresenceRooms, RoomAccess, Send, SignIn, SignedIn},
+    backend::{
+        Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
+        SignIn, SignedIn,
+    },
     clock::Time,
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
     model::{ChosenStatus, OwnUser, PublicUser, Role, UserType},
     protocol::{
         Code, Problem,
-        command::{MessageSent, RoomUser},
+        command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
 };
 use std::future::ready;
@@ -63,6 +66,22 @@ impl Backend for Pretended {
 
     fn send(&self, _sends: Vec<Send>) -> Call<'_, Vec<Result<MessageSent, Problem>>> {
         answer(Err(Code::Unavailable.into()))
+    }
+
+    fn edit_message(&self, _request: Edit) -> Call<'_, MessageChanged> {
+        answer(Err(Code::Unavailable.into()))
+    }
+
+    fn delete_message(&self, _request: Deletion) -> Call<'_, MessageChanged> {
+        answer(Err(Code::Unavailable.into()))
+    }
+
+    fn mark_read(&self, _request: Mark) -> Call<'_, ReadUpTo> {
+        answer(Err(Code::Unavailable.into()))
+    }
+
+    fn read_cursors(&self, _request: CursorsOf) -> Call<'_, ReadCursors> {
+        answer(Ok(ReadCursors::new()))
     }
 
     fn heads(&self, streams: Vec<StreamId>) -> Call<'_, Vec<u64>> {

@@ -63,7 +63,13 @@ pub struct ResumedRoom {
 pub struct Resumed {
     /// Every room that a cursor was given for.
     pub rooms: HashMap<RoomId, ResumedRoom>,
+    /// How far those who are in these rooms have read; of a large room only the reader's own.
+    #[schema(value_type = HashMap<RoomId, HashMap<UserId, u64>>)]
+    pub read_cursors: ReadCursors,
 }
+
+/// How far people have read: by room and user, the place up to which everything is read.
+pub type ReadCursors = HashMap<RoomId, HashMap<UserId, u64>>;
 
 /// `authenticated`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -167,6 +173,56 @@ pub struct MessageSent {
     pub created_at: Time,
     /// The sender's own key.
     pub client_id: String,
+}
+
+/// `edit_message`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EditMessage {
+    /// Which.
+    pub message_id: MessageId,
+    /// The words from now on.
+    pub content: String,
+}
+
+/// `delete_message`.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeleteMessage {
+    /// Which.
+    pub message_id: MessageId,
+}
+
+/// The `ok` of `edit_message` and `delete_message`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageChanged {
+    /// Which.
+    pub message_id: MessageId,
+    /// The place of the change. When there was nothing to change, the head of the log: the change that made it so is at
+    /// or before it.
+    pub seq: u64,
+}
+
+/// `message_read`.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkRead {
+    /// Where.
+    pub room_id: RoomId,
+    /// Everything up to this message; the newest one if absent.
+    #[serde(default)]
+    pub message_id: Option<MessageId>,
+}
+
+/// The `ok` of `message_read`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadUpTo {
+    /// Where.
+    pub room_id: RoomId,
+    /// The read cursor that stands: everything up to this place is read.
+    pub up_to: u64,
 }
 
 /// `typing`: `roomId` or `to`, exactly one of them.

@@ -161,6 +161,10 @@ impl Store for MongoStore {
         call(self.tables.reads_of(room, seq, limit))
     }
 
+    fn read_cursors<'a>(&'a self, rooms: &'a [RoomId]) -> StoreCall<'a, Vec<Vec<(UserId, u64)>>> {
+        call(self.tables.read_cursors(rooms))
+    }
+
     fn members<'a>(
         &'a self,
         room: RoomId,

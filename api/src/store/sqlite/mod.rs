@@ -165,6 +165,11 @@ impl Store for SqliteStore {
         self.read(move |db| members::reads_of(db, room, seq, limit))
     }
 
+    fn read_cursors<'a>(&'a self, rooms: &'a [RoomId]) -> StoreCall<'a, Vec<Vec<(UserId, u64)>>> {
+        let rooms = rooms.to_vec();
+        self.read(move |db| members::read_cursors(db, &rooms))
+    }
+
     fn members<'a>(
         &'a self,
         room: RoomId,

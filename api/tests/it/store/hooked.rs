@@ -56,6 +56,7 @@ hooked! {
     heir<'a>(room: RoomId, user: UserId) -> Option<MemberRow>;
     move_read<'a>(read: ReadRow) -> bool;
     reads_of<'a>(room: RoomId, seq: u64, limit: u32) -> Vec<(UserId, Time)>;
+    read_cursors<'a>(rooms: &'a [RoomId]) -> Vec<Vec<(UserId, u64)>>;
     members<'a>(room: RoomId, part: Part<&'a str>, limit: u32) -> Vec<(MemberRow, UserRow)>;
     append_messages<'a>(messages: &'a [MessageRow]) -> Appended;
     commit<'a>(entries: &'a [EntryRow], ops: &'a [Op]) -> ();

@@ -24,6 +24,7 @@ conformance! {
     the_heir_is_an_owner_then_who_is_there_for_longest,
     a_read_cursor_moves_forward_alone,
     who_read_a_place_and_when_first,
+    the_cursors_of_many_rooms_are_read_at_once,
     a_deleted_room_is_purged_of_everything,
 }
 
@@ -205,6 +206,20 @@ async fn who_read_a_place_and_when_first(store: Fixture) {
     assert_eq!(of(8, 9).await, [(ben, time(20)), (late, time(30))]);
     assert_eq!(of(2, 1).await, [(ben, time(10))]);
     assert_eq!(of(10, 9).await, []);
+}
+
+async fn the_cursors_of_many_rooms_are_read_at_once(store: Fixture) {
+    let (first, second, nobodys) = (room("a"), room("b"), room("c"));
+    let (ada, ben) = (UserId::new(), UserId::new());
+    store.with_room(&first, &[ada, ben]).await;
+    store.with_room(&second, &[ben]).await;
+    store.with_room(&nobodys, &[]).await;
+    assert!(store.move_read(read(first.id, ada, 7, 1)).await.expect("written"));
+    assert!(store.move_read(read(second.id, ben, 3, 1)).await.expect("written"));
+    let mut cursors = store.read_cursors(&[second.id, nobodys.id, first.id]).await.expect("read");
+    cursors.iter_mut().for_each(|of| of.sort_unstable_by_key(|(_, up_to)| *up_to));
+    assert_eq!(cursors, [vec![(ben, 3)], vec![], vec![(ben, 0), (ada, 7)]]);
+    assert!(store.read_cursors(&[]).await.expect("read").is_empty());
 }
 
 async fn a_deleted_room_is_purged_of_everything(store: Fixture) {

@@ -13,13 +13,14 @@ use crate::store::{
 };
 use mongodb::{
     ClientSession,
-    bson::{Document, RawDocumentBuf, doc},
+    bson::{Bson, Document, RawDocumentBuf, doc},
 };
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, UserId},
     model::MemberRole,
 };
+use std::collections::HashMap;
 
 /// Beyond the row: `usernameKey`, as members are listed by it. Whoever lets users be renamed updates it too.
 fn write(member: &MemberRow, username_key: Option<&str>) -> Document {
@@ -136,6 +137,24 @@ impl Tables {
         behind.insert("readSeq", doc! { "$lt": signed(up_to) });
         let moved = self.members.update_one(behind, doc! { "$set": { "readSeq": signed(up_to) } }).await?;
         Ok(moved.matched_count > 0)
+    }
+
+    pub(in crate::store::mongo) async fn read_cursors(
+        &self,
+        rooms: &[RoomId],
+    ) -> Result<Vec<Vec<(UserId, u64)>>, StoreError> {
+        let ids: Vec<Bson> = rooms.iter().map(|room| id(room.0).into()).collect();
+        let found = self.members.find(doc! { "room": { "$in": ids } });
+        let found = found.projection(doc! { "_id": 0, "room": 1, "user": 1, "readSeq": 1 }).await?;
+        let mut of: HashMap<RoomId, Vec<(UserId, u64)>> = HashMap::new();
+        for (room, cursor) in all(found, |fields| {
+            Ok((RoomId(fields.id("room")?), (UserId(fields.id("user")?), fields.number("readSeq")?)))
+        })
+        .await?
+        {
+            of.entry(room).or_default().push(cursor);
+        }
+        Ok(in_order(rooms.iter().copied(), &of).into_iter().map(Option::unwrap_or_default).collect())
     }
 
     pub(in crate::store::mongo) async fn memberships(

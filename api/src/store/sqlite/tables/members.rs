@@ -124,6 +124,19 @@ pub(in crate::store::sqlite) fn reads_of(
     })?)
 }
 
+pub(in crate::store::sqlite) fn read_cursors(
+    db: &Connection,
+    rooms: &[RoomId],
+) -> Result<Vec<Vec<(UserId, u64)>>, StoreError> {
+    let sql = "SELECT user, read_seq FROM members WHERE room = ?1";
+    each(rooms, |room| {
+        all(db, sql, [room.0.as_bytes()], |row| {
+            let mut cells = Cells::new(row);
+            Ok((UserId(cells.id()?), cells.number()?))
+        })
+    })
+}
+
 pub(in crate::store::sqlite) fn heir(
     db: &Connection,
     room: RoomId,
