@@ -40,6 +40,11 @@ impl Actor {
         self.kind == ActorKind::Key
     }
 
+    /// Who is named as the maker of something; nobody where a server acts as itself.
+    pub(crate) fn named(self) -> Option<UserId> {
+        (!self.is_key()).then_some(self.id)
+    }
+
     /// The user, for what only people do.
     pub(crate) fn user(self) -> Result<UserId, Problem> {
         if self.is_key() {

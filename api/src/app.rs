@@ -10,13 +10,13 @@ use crate::{
     reader::Reader,
     requests::RequestLimiter,
     routes::Readiness,
-    services::{facts::Facts, reads::Moves},
+    services::{facts::Facts, hidden::Shown, purge::Purges, reads::Moves},
     store::SharedStore,
-    writer::Writer,
+    writer::{Heads, Planned, Writer},
 };
 use rookery_shared::{
     bus::SharedBus,
-    ids::RoomId,
+    ids::{RoomId, StreamId},
     limits::SharedLimits,
     presence::SharedPresence,
     protocol::Problem,
@@ -24,7 +24,7 @@ use rookery_shared::{
     token::{TokenIssuer, TokenVerifier},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -87,6 +87,8 @@ pub struct Inner {
     pub(crate) rooms: Cache<RoomId, Facts>,
     /// Read cursors that are being moved.
     pub(crate) moves: Moves,
+    pub(crate) shown: Shown,
+    pub(crate) purges: Purges,
     epoch: Cache<(), Arc<str>>,
 }
 
@@ -98,6 +100,16 @@ impl std::ops::Deref for Api {
     }
 }
 
+/// An api for work that goes on beside it, and is no reason for it to stay.
+pub(crate) struct WeakApi(Weak<Inner>);
+
+impl WeakApi {
+    /// The api, if somebody has a handle to it still.
+    pub(crate) fn upgrade(&self) -> Option<Api> {
+        self.0.upgrade().map(Api)
+    }
+}
+
 impl Api {
     /// Makes an api of its parts, and starts its writer on the current runtime.
     pub fn new(parts: Parts) -> Self {
@@ -106,12 +118,14 @@ impl Api {
         let reader = Reader::new(store);
         let publisher = Publisher::new(bus);
         let writer = Writer::with_reader(reader.clone(), publisher.clone(), config.writer.clone());
-        Self(Arc::new(Inner {
+        let api = Self(Arc::new(Inner {
             requests: RequestLimiter::new(config.limits.requests),
             passwords: Passwords::new(),
             conversations: Cache::new(MAX_AGE, MAX_CONVERSATIONS),
             rooms: Cache::new(FACTS_AGE, MAX_ROOMS),
             moves: Moves::default(),
+            shown: Shown::new(),
+            purges: Purges::default(),
             epoch: Cache::new(MAX_AGE, 1),
             readiness: Readiness::default(),
             reader,
@@ -124,7 +138,25 @@ impl Api {
             metrics,
             internal_secret,
             config,
-        }))
+        }));
+        api.purge_from_now_on();
+        api
+    }
+
+    /// What lasts as long as somebody has a handle to this api.
+    pub(crate) fn weak(&self) -> WeakApi {
+        WeakApi(Arc::downgrade(&self.0))
+    }
+
+    /// Commits a change, as [`Writer::change`] does; `decide` reads from the api that it is given.
+    pub(crate) async fn change<T, D, F>(&self, streams: Vec<StreamId>, mut decide: D) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        D: FnMut(Api, Heads) -> F + Send + 'static,
+        F: Future<Output = Result<Planned<T>, Problem>> + Send + 'static,
+    {
+        let api = self.clone();
+        self.writer.change(streams, move |heads| decide(api.clone(), heads)).await
     }
 
     /// The epoch that cursors belong to.

@@ -68,6 +68,22 @@ pub(crate) fn check(actor: Actor, room: &RoomRow, role: Option<MemberRole>, act:
     ))
 }
 
+/// Whether somebody may end the membership of one with this role: of those below them; owners and servers of everyone.
+pub(crate) fn check_over(actor: Actor, role: Option<MemberRole>, other: MemberRole) -> Result<(), Problem> {
+    if actor.is_key() || role == Some(MemberRole::Owner) || role.is_some_and(|role| role > other) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden, "Only an owner of the room removes its moderators and owners"))
+}
+
+/// Whether somebody may bring someone in with this role: nobody gives more than they have.
+pub(crate) fn check_given(actor: Actor, role: Option<MemberRole>, given: MemberRole) -> Result<(), Problem> {
+    if actor.is_key() || role.is_some_and(|role| role >= given) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden, "Nobody gives a role above their own"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +125,48 @@ mod tests {
             assert!(!may(MemberRole::Moderator, act) && may(MemberRole::Owner, act));
         }
         assert_eq!(check(user, &room, None, Act::Pin).expect_err("not in it").code, Code::NotAMember);
+    }
+
+    #[test]
+    fn moderators_stand_above_members_only_and_owners_above_everyone() {
+        use MemberRole::{Member, Moderator, Owner};
+        let user = actor(ActorKind::User);
+        for (role, other, may) in [
+            (Member, Member, false),
+            (Moderator, Member, true),
+            (Moderator, Moderator, false),
+            (Moderator, Owner, false),
+            (Owner, Moderator, true),
+            (Owner, Owner, true),
+        ] {
+            assert_eq!(check_over(user, Some(role), other).is_ok(), may, "{role:?} over {other:?}");
+        }
+        assert!(check_given(user, Some(Moderator), Moderator).is_ok());
+        assert!(check_given(user, Some(Moderator), Owner).is_err());
+        assert!(check_given(actor(ActorKind::Key), None, Owner).is_ok());
+        assert!(check_over(actor(ActorKind::Key), None, Owner).is_ok());
+    }
+
+    #[test]
+    fn the_table_in_the_documentation_says_the_same() {
+        use MemberRole::{Member, Moderator, Owner};
+        let (room, user) = (room(RoomType::Room, UserId::new()), actor(ActorKind::User));
+        for (act, words) in [
+            (Act::Invite, "makes, lists and takes back invites"),
+            (Act::ManageMembers, "adds members, removes those of a lower role"),
+            (Act::Ban, "bans those of a lower role, unbans, lists bans"),
+            (Act::DeleteOthers, "deletes what others wrote"),
+            (Act::Pin, "pins"),
+            (Act::ChangeRoles, "changes roles, removes and bans anyone"),
+            (Act::ChangeRoom, "changes name, description, visibility and historyFrom"),
+            (Act::DeleteRoom, "deletes the room"),
+        ] {
+            let row =
+                include_str!("../../docs/rest.md").lines().find_map(|line| line.strip_prefix(&format!("| {words} |")));
+            let said = row.expect(words).split('|').map(|cell| cell.trim() == "yes").take(3);
+            let may = [Member, Moderator, Owner].map(|role| check(user, &room, Some(role), act).is_ok());
+            assert_eq!(said.collect::<Vec<_>>(), may, "{words}");
+        }
     }
 
     #[test]

@@ -5,15 +5,16 @@ use crate::{
     render::{self, KnownUser},
     store::{
         Op, Part, SharedStore, StoreError,
-        rows::{EntryRow, MemberRow, MessageRow, RoomRow, SessionRow},
+        rows::{EntryRow, MemberRow, MessageRow, Mute, RoomRow, SessionRow},
     },
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rookery_shared::{
+    clock,
     envelope::{Event, Header, Kind},
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
-    model::{Author, Membership, RoomGone, RoomSummary, SessionEnded},
+    model::{Author, ChangedMember, MemberRole, Membership, RoomGone, RoomSummary, SessionEnded},
 };
 use serde::Serialize;
 use std::{
@@ -155,10 +156,11 @@ impl Reader {
             Kind::MessageUpdated | Kind::MessageDeleted => {
                 messages.get(&MessageId(entry.subject)).map(|message| message.sender)
             }
-            Kind::UserJoined | Kind::UserLeft => Some(UserId(entry.subject)),
+            Kind::UserJoined | Kind::UserLeft | Kind::RoomUpdated => Some(UserId(entry.subject)),
             _ => None,
         });
-        let users = self.users(named.collect::<Vec<_>>()).await?;
+        let named: Vec<UserId> = named.filter(|user| *user != UserId::NIL).collect();
+        let users = self.users(named).await?;
         let added = entries.iter().filter(|entry| entry.kind == Kind::RoomAdded);
         let added = added.filter_map(|entry| match entry.stream {
             StreamId::User(user) => Some((RoomId(entry.subject), user)),
@@ -167,7 +169,8 @@ impl Reader {
         let summaries = self.summaries(&added.collect::<Vec<_>>()).await?;
         let author =
             |id| users.get(&id).map_or_else(|| Arc::new(render::unknown_author(id)), |user| user.author.clone());
-        Ok(entries.iter().map(|entry| event(entry, &author, &messages, &summaries)).collect())
+        let rooms = self.updated_rooms(entries).await?;
+        Ok(entries.iter().map(|entry| event(entry, &author, &messages, &summaries, &rooms)).collect())
     }
 
     /// The messages that these entries change, as they are now.
@@ -179,6 +182,25 @@ impl Reader {
         }
         let ids: Vec<MessageId> = ids.into_iter().collect();
         Ok(self.0.store.messages(&ids).await?.into_iter().flatten().map(|row| (row.id, row)).collect())
+    }
+
+    /// The rooms that entries say were changed, as they are now; those that are gone are left out.
+    async fn updated_rooms(&self, entries: &[EntryRow]) -> Result<UpdatedRooms, StoreError> {
+        let mut updated = UpdatedRooms::default();
+        let about = entries.iter().filter(|entry| entry.kind == Kind::RoomUpdated);
+        let about = about.filter_map(|entry| Some((entry.stream.room()?, UserId(entry.subject))));
+        let about: HashSet<(RoomId, UserId)> = about.collect();
+        if about.is_empty() {
+            return Ok(updated);
+        }
+        let rooms: HashSet<RoomId> = about.iter().map(|(room, _)| *room).collect();
+        let rooms: Vec<RoomId> = rooms.into_iter().collect();
+        let found = self.0.store.rooms(&rooms).await?;
+        updated.rooms = found.into_iter().flatten().map(|found| (found.0.id, found)).collect();
+        let members: Vec<(RoomId, UserId)> = about.into_iter().filter(|(_, user)| *user != UserId::NIL).collect();
+        let found = self.0.store.memberships(&members).await?;
+        updated.roles = members.into_iter().zip(found).filter_map(|(key, member)| Some((key, member?.role))).collect();
+        Ok(updated)
     }
 
     /// What a room looks like in a member's own list; rooms that someone is not in are left out.
@@ -226,7 +248,9 @@ impl Reader {
             .buffer_unordered(READS_AT_ONCE)
             .try_collect()
             .await?;
+        let now = clock::now();
         let summaries = of.into_iter().zip(unread).map(|((member, room, count), (last, unread_count))| {
+            let mute = member.mute.filter(|mute| mute.holds(now));
             let last_message = last.map(|row| {
                 let author = senders.get(&row.sender).map(|user| user.author.clone());
                 render::message(&row, &author.unwrap_or_else(|| Arc::new(render::unknown_author(row.sender))))
@@ -237,12 +261,31 @@ impl Reader {
                 members: people.get(&member.room).cloned().unwrap_or_default(),
                 last_message,
                 unread_count,
-                muted: false,
-                muted_until: None,
+                muted: mute.is_some(),
+                muted_until: mute.and_then(Mute::until),
             };
             ((member.room, member.user), summary)
         });
         Ok(summaries.collect())
+    }
+}
+
+/// Rooms with their member counts, and the roles of members in them.
+#[derive(Default)]
+struct UpdatedRooms {
+    rooms: HashMap<RoomId, (RoomRow, u64)>,
+    roles: HashMap<(RoomId, UserId), MemberRole>,
+}
+
+impl UpdatedRooms {
+    /// The data of `room_updated`; `user` is whose role changed, if it was that.
+    fn data(&self, room: RoomId, user: UserId, author: &impl Fn(UserId) -> Arc<Author>) -> Option<Bytes> {
+        let (row, count) = self.rooms.get(&room)?;
+        let member = self.roles.get(&(room, user)).map(|role| {
+            let author = author(user);
+            ChangedMember { user_id: user, username: author.username.clone(), role: *role }
+        });
+        json(&render::room_updated(row, *count, member))
     }
 }
 
@@ -252,6 +295,7 @@ fn event(
     author: &impl Fn(UserId) -> Arc<Author>,
     messages: &HashMap<MessageId, MessageRow>,
     summaries: &HashMap<(RoomId, UserId), RoomSummary>,
+    rooms: &UpdatedRooms,
 ) -> Event {
     let data = match (entry.kind, entry.stream) {
         (Kind::Message, _) => {
@@ -266,11 +310,12 @@ fn event(
         }
         (Kind::RoomAdded, StreamId::User(user)) => summaries.get(&(RoomId(entry.subject), user)).and_then(json),
         (Kind::RoomRemoved | Kind::RoomDeleted, _) => json(&RoomGone { room_id: RoomId(entry.subject) }),
+        (Kind::RoomUpdated, StreamId::Room(room)) => rooms.data(room, UserId(entry.subject), author),
         (Kind::SessionEnded, _) => {
             json(&SessionEnded { session_id: (!entry.subject.is_nil()).then_some(SessionId(entry.subject)) })
         }
-        (Kind::RoomUpdated | Kind::UserTyping | Kind::UserStatus | Kind::MessageRead | Kind::Unknown, _)
-        | (Kind::UserJoined | Kind::UserLeft, StreamId::User(_))
+        (Kind::UserTyping | Kind::UserStatus | Kind::MessageRead | Kind::Unknown, _)
+        | (Kind::UserJoined | Kind::UserLeft | Kind::RoomUpdated, StreamId::User(_))
         | (Kind::RoomAdded, StreamId::Room(_)) => None,
     };
     let header =

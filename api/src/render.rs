@@ -1,11 +1,14 @@
 //! From rows to what clients see.
 
-use crate::store::rows::{MessageRow, RoomRow, UserRow};
+use crate::store::rows::{MemberRow, MessageRow, RoomRow, UserRow};
 use bytes::Bytes;
 use rookery_shared::{
     clock::Time,
     ids::{MessageId, RoomId, UserId},
-    model::{Attachment, Author, MemberRole, Message, MessageType, OwnUser, PublicUser, Reaction, ReplyTo, Room},
+    model::{
+        Attachment, Author, ChangedMember, Member, MemberRole, Message, MessageType, OwnUser, PublicUser, Reaction,
+        ReplyTo, Room, RoomUpdated,
+    },
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -75,6 +78,33 @@ pub(crate) fn room(room: &RoomRow, member_count: u64, role: Option<MemberRole>) 
         created_at: room.created_at,
         member_count,
         role,
+    }
+}
+
+/// A room as everyone in it is told of a change, with the member whose role it was.
+pub(crate) fn room_updated(room: &RoomRow, member_count: u64, member: Option<ChangedMember>) -> RoomUpdated {
+    RoomUpdated {
+        id: room.id,
+        room_type: room.room_type,
+        name: room.name.clone(),
+        description: room.description.clone(),
+        visibility: room.visibility,
+        history_from: room.history_from,
+        created_by: room.created_by,
+        created_at: room.created_at,
+        member_count,
+        member,
+    }
+}
+
+pub(crate) fn member(row: &MemberRow, author: Author, is_online: bool) -> Member {
+    Member {
+        user_id: row.user,
+        username: author.username,
+        display_name: author.display_name,
+        role: row.role,
+        joined_at: row.joined_at,
+        is_online,
     }
 }
 

@@ -52,7 +52,8 @@ kinds! {
     UserJoined = 4, "user_joined";
     /// Someone is a member no longer. Durable, of a room; subject: that user.
     UserLeft = 5, "user_left";
-    /// Name, description or another property changed. Durable, of a room.
+    /// Name, description or another property changed, or a member's role. Durable, of a room; subject: that member; nil
+    /// where the room itself changed.
     RoomUpdated = 6, "room_updated";
     /// The user is in one more room. Durable, of a user; subject: the room; `ref_seq`: the place of the user's
     /// `user_joined` in the room's log, from which on the user's connections follow it.

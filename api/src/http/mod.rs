@@ -1,6 +1,7 @@
 //! HTTP in the words of the contract: bodies, parameters, callers, and problems.
 
 pub(crate) mod caller;
+pub(crate) mod change;
 pub(crate) mod extract;
 pub(crate) mod guard;
 pub(crate) mod problem;

@@ -42,16 +42,16 @@ pub(crate) struct Document<'a> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Problem { code, message, retry_after_ms, errors } = &self.0;
+        let Problem { code, message, retry_after_ms, errors, .. } = &self.0;
         let document = Document {
             title: code.title(),
-            status: code.status(),
+            status: self.0.status(),
             detail: message,
             code: *code,
             retry_after_ms: *retry_after_ms,
             errors,
         };
-        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

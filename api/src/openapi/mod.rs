@@ -112,7 +112,7 @@ fn title_of(status: u16) -> String {
 
 /// A refusal of a status: the problem document with the codes that go with it.
 fn refusal(status: u16, description: impl Into<String>) -> Response {
-    let codes = Code::ALL.iter().filter(|code| code.status() == status).map(|code| code.as_str());
+    let codes = Code::ALL.iter().filter(|code| code.comes_with(status)).map(|code| code.as_str());
     let narrowed = ObjectBuilder::new()
         .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
         .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)));

@@ -48,3 +48,7 @@ word! {
     /// Several lines of at most 1,000 characters; no control characters other than newline and tab.
     Lines { max_length = 1_000, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
 }
+word! {
+    /// Several lines of at most 500 characters; no control characters other than newline and tab.
+    Reason { max_length = 500, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
+}

@@ -1,10 +1,10 @@
-//! `/conversations`: opening them, and the caller's recent ones.
+//! `/conversations`: opening them, the caller's recent ones, and what two people have said.
 
 use super::location;
 use crate::{
     app::Api,
-    http::{ApiResult, Body, Caller, Query},
-    openapi::params::Paging,
+    http::{ApiResult, Body, Caller, Id, Query},
+    openapi::params::{Paging, SeqPaging},
     services::conversations::OpenConversation,
 };
 use axum::{
@@ -13,11 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use rookery_shared::model::{OpenedConversation, Page, RoomSummary};
+use rookery_shared::{
+    ids::UserId,
+    model::{Message, OpenedConversation, Page, RoomSummary},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(open, list))
+    OpenApiRouter::new().routes(routes!(open, list)).routes(routes!(history))
 }
 
 /// Opens the one room of exactly these people and this type: the one that is there, or a new one.
@@ -45,4 +48,19 @@ async fn open(State(api): State<Api>, caller: Caller, Body(body): Body<OpenConve
 )]
 async fn list(State(api): State<Api>, caller: Caller, Query(query): Query) -> ApiResult<Json<Page<RoomSummary>>> {
     Ok(Json(api.list_conversations(caller.id(), &query.page()?).await?))
+}
+
+/// What the caller and someone else have said to one another: empty, if they never talked.
+#[utoipa::path(
+    get, path = "/conversations/with/{userId}/messages", tag = "conversations",
+    params(("userId" = UserId, Path, description = "The other"), SeqPaging),
+    responses((status = 200, body = Page<Message>, description = "A page of messages, in ascending seq"))
+)]
+async fn history(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(other): Id<UserId>,
+    Query(query): Query,
+) -> ApiResult<Json<Page<Message>>> {
+    Ok(Json(api.history_with(caller.id(), other, &query).await?))
 }

@@ -57,7 +57,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// A refusal as gateways read it: the problem itself, under its status.
 fn refusal(problem: Problem) -> Response {
-    let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(problem)).into_response()
 }
 

@@ -4,7 +4,9 @@ mod auth;
 mod conversations;
 mod description;
 mod internal;
+mod invites;
 mod marks;
+mod members;
 mod messages;
 mod ops;
 mod page;
@@ -43,6 +45,8 @@ fn rest() -> OpenApiRouter<Api> {
         .merge(auth::router())
         .merge(users::router())
         .merge(rooms::router())
+        .merge(members::router())
+        .merge(invites::router())
         .merge(conversations::router())
         .merge(messages::router())
         .merge(marks::router())

@@ -1,9 +1,13 @@
 //! Conversations: the one room of exactly these people and this type.
 
-use super::rooms::{new_room, streams};
+use super::{
+    hidden::show,
+    rooms::{new_room, streams},
+};
 use crate::{
+    actor::Actor,
     app::Api,
-    paging::{Cursor, Limited},
+    paging::{Cursor, Limited, Params},
     problem,
     store::{
         MembershipOf,
@@ -14,7 +18,7 @@ use crate::{
 use rookery_shared::{
     clock,
     ids::{RoomId, UserId},
-    model::{HistoryFrom, MemberRole, OpenedConversation, Page, RoomSummary, RoomType, UserType, Visibility},
+    model::{HistoryFrom, MemberRole, Message, OpenedConversation, Page, RoomSummary, RoomType, UserType, Visibility},
     protocol::{Code, Problem},
 };
 use serde::Deserialize;
@@ -22,7 +26,7 @@ use std::{sync::Arc, time::Instant};
 use utoipa::ToSchema;
 
 /// Most people in a conversation.
-const MAX_PEOPLE: usize = 50;
+pub(super) const MAX_PEOPLE: usize = 50;
 
 /// Rooms of a user that are looked through for their conversations.
 const MAX_ROOMS: u32 = 1_000;
@@ -124,7 +128,11 @@ impl Api {
                     // Two at once: the slower one finds the key taken, comes here again, and finds the other's.
                     let found = api.reader.store().conversation(&key).await.map_err(problem::store)?;
                     if let Some(found) = found {
-                        return Ok(Planned::nothing((found.id, false)));
+                        let mut planned = Planned::nothing((found.id, false));
+                        if let Some(member) = api.member_now(found.id, maker).await? {
+                            show(&member, &mut heads, &mut planned);
+                        }
+                        return Ok(planned);
                     }
                     let id = room.id;
                     let Planned { entries, ops, value: () } = new_room(&room, &members, &mut heads);
@@ -132,6 +140,30 @@ impl Api {
                 }
             })
             .await
+    }
+
+    /// What two people have said to one another; nothing, if they never talked.
+    pub(crate) async fn history_with(
+        &self,
+        caller: UserId,
+        other: UserId,
+        params: &Params,
+    ) -> Result<Page<Message>, Problem> {
+        if !self.is_person(other).await? {
+            return Err(Code::NotFound.into());
+        }
+        let people = sorted(vec![caller, other]);
+        for conversation_type in [RoomType::ConsumerToConsumer, RoomType::ConsumerToSupport] {
+            let found = self.reader.store().conversation(&key(conversation_type, &people)).await;
+            if let Some(found) = found.map_err(problem::store)? {
+                return self.history(caller, found.id, params).await;
+            }
+        }
+        // What is wrong with the request is wrong whether they talked or not.
+        params.limit()?;
+        params.number("before")?;
+        params.number("after")?;
+        Ok(Page { items: Vec::new(), next: None, prev: None })
     }
 
     /// The conversation of two, where there is one; at most a second old.
@@ -168,8 +200,37 @@ impl Api {
         caller: UserId,
         page: &Limited,
     ) -> Result<Page<RoomSummary>, Problem> {
-        let all = self.reader.store().rooms_of(caller, MAX_ROOMS).await.map_err(problem::store)?;
-        let mut all: Vec<MembershipOf> = all.into_iter().filter(|of| of.room.room_type.is_conversation()).collect();
+        self.list_own(caller, page, |of| of.room.room_type.is_conversation()).await
+    }
+
+    /// Everything that a user is in, rooms and conversations, to themselves, admins and servers.
+    pub(crate) async fn rooms_of_user(
+        &self,
+        actor: Actor,
+        user: UserId,
+        page: &Limited,
+    ) -> Result<Page<RoomSummary>, Problem> {
+        if !self.is_person(user).await? {
+            return Err(Code::NotFound.into());
+        }
+        if actor.id != user && !actor.is_admin() && !actor.is_key() {
+            return Err(Problem::new(Code::Forbidden, "Only they themselves see what someone is in"));
+        }
+        self.list_own(user, page, |_| true).await
+    }
+
+    /// A page of what someone is in, the newest activity first; hidden conversations are left out.
+    async fn list_own(
+        &self,
+        user: UserId,
+        page: &Limited,
+        wanted: impl Fn(&MembershipOf) -> bool,
+    ) -> Result<Page<RoomSummary>, Problem> {
+        let all = self.reader.store().rooms_of(user, MAX_ROOMS).await.map_err(problem::store)?;
+        let mut all: Vec<MembershipOf> = all.into_iter().filter(wanted).collect();
+        let hiding: Vec<&MemberRow> = all.iter().map(|of| &of.member).filter(|member| member.hidden_seq > 0).collect();
+        let hidden = self.hidden_of(&hiding).await?;
+        all.retain(|of| !hidden.contains(&of.room.id));
         all.sort_by_key(|of| std::cmp::Reverse(place(of)));
         let (shown, next, prev) = page.of_descending(all, place)?;
         let rows: Vec<(MemberRow, RoomRow, u64)> =

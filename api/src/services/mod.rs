@@ -2,12 +2,18 @@
 
 pub(crate) mod accounts;
 mod backend;
+pub(crate) mod bans;
 pub(crate) mod changes;
 pub(crate) mod conversations;
 pub(crate) mod facts;
+pub(crate) mod hidden;
+pub(crate) mod invites;
+pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod purge;
 pub(crate) mod reactions;
 pub(crate) mod reads;
+pub(crate) mod room_changes;
 pub(crate) mod rooms;
 pub(crate) mod send;
 pub(crate) mod sessions;

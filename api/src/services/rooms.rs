@@ -1,5 +1,6 @@
-//! Rooms: making, finding, joining, leaving, and who is in them.
+//! Rooms: making, finding, joining, and who is in them.
 
+use super::members::let_in;
 use crate::{
     actor::Actor,
     app::Api,
@@ -16,7 +17,6 @@ use crate::{
 };
 use rookery_shared::{
     clock,
-    envelope::Kind,
     ids::{RoomId, StreamId, UserId},
     model::{HistoryFrom, Member, MemberRole, Page, Room, RoomSummary, RoomType, Status, Visibility},
     protocol::{Code, Problem},
@@ -29,7 +29,10 @@ use utoipa::{
 };
 
 /// Most characters of a room's name, and of what is searched for in names.
-const MAX_NAME: usize = 100;
+pub(super) const MAX_NAME: usize = 100;
+
+/// Most characters of what a room is about.
+pub(super) const MAX_DESCRIPTION: usize = 1_000;
 
 /// Most members that a room can be made with.
 const MAX_FIRST_MEMBERS: usize = 200;
@@ -99,7 +102,7 @@ impl Seen {
 }
 
 /// Where a newcomer may begin to read.
-fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
+pub(super) fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
     match room.history_from {
         HistoryFrom::Start => 1,
         HistoryFrom::Join => in_seq,
@@ -109,26 +112,6 @@ fn from_seq(room: &RoomRow, in_seq: u64) -> u64 {
 /// Whether those see it who are not in it.
 pub(crate) fn is_public(room: &RoomRow) -> bool {
     room.visibility == Visibility::Public && !room.room_type.is_conversation()
-}
-
-/// The entries and changes that let someone in, in this order: the room's entry, and the one of their own stream.
-pub(crate) fn let_in(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut Heads, planned: &mut Planned<()>) {
-    let joined = heads.entry(StreamId::Room(room.id), Kind::UserJoined, user.0, 0);
-    let in_seq = joined.seq;
-    let added = heads.entry(StreamId::User(user), Kind::RoomAdded, room.id.0, in_seq);
-    planned.ops.push(Op::InsertMember(MemberRow {
-        room: room.id,
-        user,
-        role,
-        joined_at: clock::now(),
-        in_seq,
-        from_seq: from_seq(room, in_seq),
-        // What was said before someone came is not unread.
-        read_seq: in_seq,
-        mute: None,
-        hidden_seq: 0,
-    }));
-    planned.entries.extend([joined, added]);
 }
 
 /// A new room with its first members, committed in one go.
@@ -149,18 +132,19 @@ impl Api {
     /// Which of these users exist; the others make the field wrong.
     pub(crate) async fn existing(&self, field: &'static str, users: &[UserId]) -> Result<(), Problem> {
         let known = self.reader.users(users.iter().copied()).await.map_err(problem::store)?;
-        let there = |id| known.get(id).is_some_and(|user| user.row.deleted_at.is_none());
+        let there = |id| known.get(id).is_some_and(|user| user.row.deleted_at.is_none() && !user.row.is_service);
         if users.iter().all(there) { Ok(()) } else { Err(Problem::field(field, "names someone who does not exist")) }
     }
 
-    /// Makes a room.
-    pub(crate) async fn create_room(&self, maker: UserId, body: CreateRoom) -> Result<Room, Problem> {
+    /// Makes a room. Its maker is its first owner; a room that a server makes as itself has none.
+    pub(crate) async fn create_room(&self, actor: Actor, body: CreateRoom) -> Result<Room, Problem> {
+        let maker = actor.named();
         let mut fields = Fields::default();
         let name = fields.required("name", body.name, |name| text::line(name, MAX_NAME));
-        let description = fields.optional("description", body.description, |text| text::lines(text, 1_000));
+        let description = fields.optional("description", body.description, |text| text::lines(text, MAX_DESCRIPTION));
         let visibility = fields.required("visibility", body.visibility, Ok);
         let mut others = body.member_ids.unwrap_or_default();
-        let mut seen = HashSet::from([maker]);
+        let mut seen: HashSet<UserId> = maker.into_iter().collect();
         others.retain(|user| seen.insert(*user));
         if others.len() >= MAX_FIRST_MEMBERS {
             fields.wrong("memberIds", format!("names fewer than {MAX_FIRST_MEMBERS} people"));
@@ -181,16 +165,16 @@ impl Api {
             description,
             visibility,
             history_from: body.history_from.unwrap_or(default),
-            created_by: Some(maker),
+            created_by: maker,
             created_at: clock::now(),
             conversation_key: None,
             deleted_at: None,
             version: 1,
         };
-        let members: Arc<[_]> = std::iter::once((maker, MemberRole::Owner))
-            .chain(others.iter().map(|user| (*user, MemberRole::Member)))
-            .collect();
-        let made = render::room(&room, members.len() as u64, Some(MemberRole::Owner));
+        let owner = maker.map(|maker| (maker, MemberRole::Owner));
+        let members: Arc<[_]> =
+            owner.into_iter().chain(others.iter().map(|user| (*user, MemberRole::Member))).collect();
+        let made = render::room(&room, members.len() as u64, owner.map(|(_, role)| role));
         let streams = streams(room.id, members.iter().map(|(user, _)| *user));
         self.writer
             .change(streams, move |mut heads| {
@@ -211,7 +195,7 @@ impl Api {
         self.room_if(user, id, is_public).await
     }
 
-    async fn room_if(
+    pub(super) async fn room_if(
         &self,
         user: UserId,
         id: RoomId,
@@ -241,50 +225,17 @@ impl Api {
 
     /// Lets someone into a public room. Nothing happens if they are in it.
     pub(crate) async fn join_room(&self, user: UserId, id: RoomId) -> Result<Room, Problem> {
-        let api = self.clone();
-        self.writer
-            .change(streams(id, [user]), move |mut heads| {
-                let api = api.clone();
-                async move {
-                    let seen = api.seen_room(user, id).await?;
-                    let mut planned = Planned::nothing(());
-                    if seen.member.is_none() {
-                        let_in(&seen.room, user, MemberRole::Member, &mut heads, &mut planned);
-                    }
-                    Ok(planned)
-                }
-            })
-            .await?;
+        self.change(streams(id, [user]), move |api, mut heads| async move {
+            let seen = api.seen_room(user, id).await?;
+            let mut planned = Planned::nothing(());
+            if seen.member.is_none() {
+                api.admit(&seen.room, user, MemberRole::Member, &mut heads, &mut planned).await?;
+            }
+            Ok(planned)
+        })
+        .await?;
         let Seen { room, member_count, member } = self.seen_room(user, id).await?;
         Ok(render::room(&room, member_count, member.map(|member| member.role)))
-    }
-
-    /// Takes someone out of a room at their own wish. Nothing happens if they are not in it.
-    pub(crate) async fn leave_room(&self, user: UserId, id: RoomId) -> Result<(), Problem> {
-        let api = self.clone();
-        self.writer
-            .change(streams(id, [user]), move |mut heads| {
-                let api = api.clone();
-                async move {
-                    let seen = api.seen_room(user, id).await?;
-                    let Some(member) = seen.member else {
-                        return Ok(Planned::nothing(()));
-                    };
-                    if seen.room.room_type.is_conversation() {
-                        return Err(Problem::new(Code::Forbidden, "A conversation of exact people cannot be left"));
-                    }
-                    if member.role == MemberRole::Owner && seen.member_count > 1 {
-                        let other = api.reader.store().has_other_owner(id, user).await.map_err(problem::store)?;
-                        if !other {
-                            return Err(Code::LastOwner.into());
-                        }
-                    }
-                    let left = heads.entry(StreamId::Room(id), Kind::UserLeft, user.0, 0);
-                    let removed = heads.entry(StreamId::User(user), Kind::RoomRemoved, id.0, left.seq);
-                    Ok(Planned { entries: vec![left, removed], ops: vec![Op::DeleteMember(id, user)], value: () })
-                }
-            })
-            .await
     }
 
     /// Public rooms and the caller's own, newest first.
@@ -308,14 +259,23 @@ impl Api {
         Ok(Page { items: listed.collect(), next, prev })
     }
 
-    /// Who is in a room, by username; to members only.
+    /// Members see who is in a room with them, and servers see it of every room.
+    pub(crate) async fn check_sees_members(&self, actor: Actor, room: RoomId) -> Result<(), Problem> {
+        if actor.is_key() {
+            self.acted_room(actor, room).await.map(drop)
+        } else {
+            self.membership(actor.id, room).await.map(drop)
+        }
+    }
+
+    /// Who is in a room, by username.
     pub(crate) async fn list_members(
         &self,
-        caller: UserId,
+        actor: Actor,
         room: RoomId,
         page: &Limited,
     ) -> Result<Page<Member>, Problem> {
-        self.membership(caller, room).await?;
+        self.check_sees_members(actor, room).await?;
         let part: Part<String> = page.part()?;
         let part = match &part {
             Part::First => Part::First,
@@ -334,17 +294,9 @@ impl Api {
         let (next, prev) = page.places(ends.as_ref(), more, beyond);
         let users: Vec<UserId> = rows.iter().map(|(member, _)| member.user).collect();
         let online = self.online(&users).await;
-        let items = rows.iter().map(|(member, user)| {
-            let author = render::author(user);
-            Member {
-                user_id: member.user,
-                username: author.username,
-                display_name: author.display_name,
-                role: member.role,
-                joined_at: member.joined_at,
-                is_online: online.contains(&member.user),
-            }
-        });
+        let items = rows
+            .iter()
+            .map(|(member, user)| render::member(member, render::author(user), online.contains(&member.user)));
         Ok(Page { items: items.collect(), next, prev })
     }
 

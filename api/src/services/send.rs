@@ -322,6 +322,9 @@ impl Api {
         let mut unused = Vec::new();
         let window = i64::try_from(self.config.limits.messages.window.as_millis()).unwrap_or(i64::MAX);
         for ((index, take), answer) in indices.into_iter().zip(takes).zip(self.writer.send(messages).await) {
+            if let Ok(stored) = &answer {
+                self.unhide(stored.row.room);
+            }
             match &answer {
                 // A repeat within the window shares its token, and so its count, with the first send. A later one was
                 // counted anew. A clock that is off makes this count wrong by one, and decides nothing else.

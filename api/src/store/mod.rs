@@ -340,6 +340,8 @@ pub trait Store: Send + Sync + 'static {
 
     // Rooms that are marked deleted.
 
+    /// The row of such a room, which stays when everything else of it is gone.
+    fn deleted_room(&self, id: RoomId) -> StoreCall<'_, Option<RoomRow>>;
     /// Some that have something left.
     fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>>;
     /// Some members of a room that is marked deleted.

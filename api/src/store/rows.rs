@@ -1,7 +1,7 @@
 //! What a store keeps, in the words of the domain. Both stores map these rows to their own form.
 
 use rookery_shared::{
-    clock::Time,
+    clock::{self, Time},
     envelope::Kind,
     ids::{MessageId, RoomId, SessionId, StreamId, UserId},
     model::{
@@ -106,8 +106,22 @@ pub struct RoomRow {
     pub conversation_key: Option<String>,
     /// When it was marked deleted: every read and write refuses from then on.
     pub deleted_at: Option<Time>,
-    /// Grows with every change of the room, its bans and its invites; compared when replaced, or when someone is let in.
+    /// Grows with every change of the room, with every ban and with everyone who is let in later; compared when replaced.
     pub version: u64,
+}
+
+impl RoomRow {
+    /// The same as its next version.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { version: self.version + 1, ..self }
+    }
+
+    /// Its next version, marked deleted.
+    #[must_use]
+    pub fn deleted(self) -> Self {
+        Self { deleted_at: Some(clock::now()), ..self.next() }
+    }
 }
 
 /// A membership.
@@ -148,6 +162,14 @@ impl Mute {
         match self {
             Self::ForGood => true,
             Self::Until(until) => until > now,
+        }
+    }
+
+    /// When it ends by itself.
+    pub fn until(self) -> Option<Time> {
+        match self {
+            Self::ForGood => None,
+            Self::Until(until) => Some(until),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use crate::store::fixture::{self, Fixture};
 use reqwest::{Client, Method, Response, StatusCode};
-use rookery_api::{Api, Parts, config::ApiConfig};
+use rookery_api::{
+    Api, Parts,
+    config::ApiConfig,
+    store::{SharedStore, rows::UserRow},
+};
 use rookery_shared::{
     bus::{BusSink, MemoryBus, SharedBus},
     clock,
@@ -10,6 +14,7 @@ use rookery_shared::{
     ids::{ConnectionId, Incarnation, StreamId, UserId},
     lifecycle,
     limits::{MemoryLimits, SharedLimits},
+    model::Role,
     presence::{Device, MemoryPresence, SharedPresence},
     telemetry::Metrics,
     testing::poll,
@@ -78,7 +83,7 @@ impl Heard {
 
 /// Apis on one store, one bus and common limits.
 pub(crate) struct Cluster {
-    _store: Fixture,
+    pub(crate) store: Fixture,
     pub(crate) apis: Vec<Api>,
     pub(crate) bus: SharedBus,
     pub(crate) heard: Arc<Heard>,
@@ -134,7 +139,22 @@ impl Cluster {
             tokio::spawn(lifecycle::serve(listener, app, pending(), Duration::ZERO));
             apis.push(api);
         }
-        Self { _store: store, apis, bus, heard, presence, keys, urls, next: AtomicUsize::new(0) }
+        Self { store, apis, bus, heard, presence, keys, urls, next: AtomicUsize::new(0) }
+    }
+
+    /// One more api, which serves nobody.
+    pub(crate) fn another_api(&self, store: SharedStore, config: ApiConfig) -> Api {
+        Api::new(Parts {
+            store,
+            bus: self.bus.clone(),
+            presence: self.presence.clone(),
+            limits: Arc::new(MemoryLimits::new()),
+            issuer: self.keys.issuer().expect("signs"),
+            verifier: self.keys.verifier(),
+            metrics: Metrics::detached(),
+            internal_secret: None,
+            config,
+        })
     }
 
     /// The address of an api.
@@ -153,6 +173,19 @@ impl Cluster {
         let body = json!({ "username": name, "email": format!("{name}@example.org"), "password": PASSWORD });
         let answer = self.visitor(api).post("/auth/register", body).await;
         self.visitor(api).signed_in(answer.created())
+    }
+
+    /// Someone who signed up and is an admin.
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        let person = self.person(name).await;
+        let row = self.store.users(&[person.id]).await.expect("read").pop().flatten().expect("is there");
+        let version = row.version + 1;
+        self.store.replace_user(UserRow { role: Role::Admin, version, ..row }).await.expect("replaced");
+        poll("the api sees that they are an admin", async || {
+            (person.get("/users/me").await.ok()["role"] == "admin").then_some(())
+        })
+        .await;
+        person
     }
 
     /// Connects a device of someone, as a gateway would.
@@ -262,6 +295,23 @@ impl Person {
         self.request(Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PATCH, path, Some(body)).await
+    }
+
+    /// PUT without a body.
+    pub(crate) async fn puts(&self, path: &str) -> Answer {
+        self.request(Method::PUT, path, None).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, path, None).await
+    }
+
     /// A request with exactly these headers and bytes.
     pub(crate) async fn raw(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
         let mut request = self.http.post(format!("{}/api/v1{path}", self.url)).body(body);
@@ -277,6 +327,12 @@ impl Person {
     /// Makes a room and gives its id.
     pub(crate) async fn makes_room(&self, room: Value) -> String {
         self.post("/rooms", room).await.created()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Makes a private room with these members and gives its id.
+    pub(crate) async fn makes_private_room(&self, members: &[&Person]) -> String {
+        let members: Vec<UserId> = members.iter().map(|member| member.id).collect();
+        self.makes_room(json!({ "name": "ours", "visibility": "private", "memberIds": members })).await
     }
 
     /// Makes a public room and gives its id.

@@ -1,14 +1,42 @@
 //! REST as clients meet it.
 
 mod accounts;
+mod bans;
 mod changes;
 mod contract;
 mod conversations;
+mod deletion;
 mod description;
+mod hidden;
 mod history;
+mod invites;
 mod limits;
+mod members;
 mod messages;
 mod reactions;
 mod reads;
+mod room_changes;
 mod rooms;
 mod sessions;
+
+/// Makes two tests of each case: two apis on SQLite, and two on MongoDB.
+macro_rules! on_both_stores {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let store = crate::store::fixture::sqlite().await;
+                super::$case(crate::harness::Cluster::with(store, 2, crate::harness::unlimited()).await).await;
+            })*
+        }
+
+        mod mongo {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let store = crate::store::fixture::mongo().await;
+                super::$case(crate::harness::Cluster::with(store, 2, crate::harness::unlimited()).await).await;
+            })*
+        }
+    };
+}
+use on_both_stores;

@@ -217,14 +217,14 @@ impl Core {
     }
 
     /// Writes entries of a stream to one connection that catches up, with what they mean for it. Stops at one that ends
-    /// its membership of the room; returns whether there was such a one.
+    /// its membership of the room; returns the place of such a one.
     pub fn write_entries(
         self: &Rc<Self>,
         state: &mut State,
         connection: &Rc<Connection>,
         slot: u32,
         entries: &[Event],
-    ) -> bool {
+    ) -> Option<u64> {
         let from = state.streams[slot as usize].newcomers.from(connection.slot);
         let user = connection.user();
         let left = |event: &Event| event.header.kind == Kind::UserLeft && user == Some(UserId(event.header.subject));
@@ -246,7 +246,7 @@ impl Core {
         }
         // Who was found too slow, or signed out, is closed by the loop.
         self.wake.notify_one();
-        end.is_some()
+        end.and_then(|end| entries.get(end)).map(|event| event.header.seq)
     }
 }
 

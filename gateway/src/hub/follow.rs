@@ -239,15 +239,16 @@ impl Core {
 
     /// Gives a connection what it has missed and makes it a member, unless its membership ended on the way.
     fn let_in(self: &Rc<Self>, state: &mut State, connection: &Rc<Connection>, slot: u32, missed: &[Event]) {
-        if !self.write_entries(state, connection, slot, missed) {
+        let Some(left_at) = self.write_entries(state, connection, slot, missed) else {
             state.streams[slot as usize].members.push(connection.slot);
             return;
-        }
+        };
         connection.follows.borrow_mut().retain(|other| *other != slot);
         state.streams[slot as usize].newcomers.remove(connection.slot);
         self.note_if_empty(state, slot);
-        if let (Some(room), Some(last)) = (state.streams[slot as usize].id.room(), missed.last()) {
-            session::recheck(self, connection, room, last.header.seq);
+        if let Some(room) = state.streams[slot as usize].id.room() {
+            // What was missed after that place is theirs as well, if they came back: it is asked for anew.
+            session::recheck(self, connection, room, left_at);
         }
     }
 

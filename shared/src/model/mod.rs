@@ -9,5 +9,8 @@ mod user;
 pub use event::{Membership, MessageRead, RoomGone, SessionEnded, UserStatus, UserTyping};
 pub use list::{LogData, LogEntry, Page, SyncPage};
 pub use message::{Attachment, Message, MessageType, Reaction, ReplyTo};
-pub use room::{HistoryFrom, Member, MemberRole, OpenedConversation, Room, RoomSummary, RoomType, Visibility};
+pub use room::{
+    Ban, ChangedMember, HistoryFrom, Invite, InvitePreview, Member, MemberRole, OpenedConversation, Room, RoomSummary,
+    RoomType, RoomUpdated, Visibility,
+};
 pub use user::{Author, ChosenStatus, OwnUser, PublicUser, Role, Status, Tokens, UserType};

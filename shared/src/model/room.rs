@@ -122,14 +122,14 @@ pub struct RoomSummary {
     pub last_activity_at: Time,
 }
 
-/// What `POST /conversations` gives.
+/// What `POST /conversations` and coming in by an invite give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenedConversation {
-    /// The conversation.
+    /// The conversation or room.
     #[serde(flatten)]
     pub summary: RoomSummary,
-    /// Whether it was made now.
+    /// Whether it was made, or come into, now.
     pub is_new: bool,
 }
 
@@ -150,4 +150,110 @@ pub struct Member {
     pub joined_at: Time,
     /// Whether a device of theirs is connected.
     pub is_online: bool,
+}
+
+/// The data of `room_updated`: the room without anyone's own role, as everyone in it gets the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomUpdated {
+    /// Its id.
+    pub id: RoomId,
+    /// Its sort.
+    #[serde(rename = "type")]
+    pub room_type: RoomType,
+    /// Null for conversations.
+    #[schema(required = true)]
+    pub name: Option<String>,
+    /// What it is about.
+    #[schema(required = true)]
+    pub description: Option<String>,
+    /// Who finds it.
+    pub visibility: Visibility,
+    /// What newcomers see.
+    pub history_from: HistoryFrom,
+    /// Who made it; null when a server did.
+    #[schema(required = true)]
+    pub created_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Time,
+    /// How many are in it.
+    pub member_count: u64,
+    /// Whose role changed; absent where the room itself did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub member: Option<ChangedMember>,
+}
+
+/// A member whose role changed, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedMember {
+    /// Who.
+    pub user_id: UserId,
+    /// Unique name.
+    #[schema(required = true)]
+    pub username: Option<String>,
+    /// What they may do.
+    pub role: MemberRole,
+}
+
+/// Someone who may not be in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ban {
+    /// Who.
+    #[serde(flatten)]
+    pub user: Author,
+    /// Why, where it was said.
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    /// Who banned them; null when a server did.
+    #[schema(required = true)]
+    pub banned_by: Option<UserId>,
+    /// Since when.
+    pub created_at: Time,
+}
+
+/// A way into a room for whoever has the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Invite {
+    /// What opens the room; unguessable.
+    pub token: String,
+    /// The room.
+    pub room_id: RoomId,
+    /// When it ends.
+    pub expires_at: Time,
+    /// How many may come in by it; null for any number.
+    #[schema(required = true)]
+    pub max_uses: Option<u32>,
+    /// How many have.
+    pub uses: u32,
+    /// Who made it; null when a server did.
+    #[schema(required = true)]
+    pub created_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// What someone with an invite sees of the room before they come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InvitePreview {
+    /// The room.
+    pub room_id: RoomId,
+    /// Its name.
+    #[schema(required = true)]
+    pub name: Option<String>,
+    /// What it is about.
+    #[schema(required = true)]
+    pub description: Option<String>,
+    /// Who finds it.
+    pub visibility: Visibility,
+    /// How many are in it.
+    pub member_count: u64,
+    /// When the invite ends.
+    pub expires_at: Time,
+    /// Whether the reader is in it already.
+    pub is_member: bool,
 }

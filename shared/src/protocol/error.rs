@@ -94,6 +94,13 @@ impl PartialSchema for Code {
 
 impl ToSchema for Code {}
 
+impl Code {
+    /// Whether problems with this code come with this HTTP status: with the code's own, and a ban with a conflict too.
+    pub fn comes_with(self, status: u16) -> bool {
+        status == self.status() || self == Self::Banned && status == Self::Conflict.status()
+    }
+}
+
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
@@ -121,12 +128,27 @@ pub struct Problem {
     /// Which fields are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// An HTTP status other than the code's own; sockets have none.
+    #[serde(skip)]
+    pub other_status: Option<u16>,
 }
 
 impl Problem {
     /// A problem with a message of its own.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None, errors: Vec::new() }
+        Self { code, message: message.into(), retry_after_ms: None, errors: Vec::new(), other_status: None }
+    }
+
+    /// The HTTP status that goes with it.
+    pub fn status(&self) -> u16 {
+        self.other_status.unwrap_or(self.code.status())
+    }
+
+    /// The same, told to somebody whom it does not forbid anything: what they want is in conflict with what is there.
+    /// A banned user may not come in (403), and may not be brought in by others (409).
+    #[must_use]
+    pub fn as_conflict(self) -> Self {
+        Self { other_status: Some(Code::Conflict.status()), ..self }
     }
 
     /// A field that is not valid.
@@ -137,7 +159,7 @@ impl Problem {
     /// Several fields that are not valid.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let named: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-        Self { code: Code::Invalid, message: named.join("; ").into(), retry_after_ms: None, errors }
+        Self { errors, ..Self::new(Code::Invalid, named.join("; ")) }
     }
 
     /// Too much, too fast; `retry_after_ms` until the next try can pass.

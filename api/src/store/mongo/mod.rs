@@ -238,6 +238,10 @@ impl Store for MongoStore {
         call(self.tables.find_messages(query))
     }
 
+    fn deleted_room(&self, id: RoomId) -> StoreCall<'_, Option<RoomRow>> {
+        call(self.tables.deleted_room(id))
+    }
+
     fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>> {
         call(self.tables.rooms_to_purge(limit))
     }

@@ -258,6 +258,10 @@ impl Store for SqliteStore {
         self.read(move |db| words::search(db, &query))
     }
 
+    fn deleted_room(&self, id: RoomId) -> StoreCall<'_, Option<RoomRow>> {
+        self.read(move |db| rooms::deleted(db, id))
+    }
+
     fn rooms_to_purge(&self, limit: u32) -> StoreCall<'_, Vec<RoomId>> {
         self.read(move |db| rooms::to_purge(db, limit))
     }

@@ -71,6 +71,7 @@ hooked! {
     list_records<'a>(area: Area, owner: Uuid, part: Part<Uuid>, limit: u32) -> Vec<RecordRow>;
     index<'a>(messages: &'a [IndexedMessage]) -> ();
     search<'a>(query: &'a SearchQuery) -> Vec<MessageRow>;
+    deleted_room<'a>(id: RoomId) -> Option<RoomRow>;
     rooms_to_purge<'a>(limit: u32) -> Vec<RoomId>;
     leftover_members<'a>(room: RoomId, limit: u32) -> Vec<UserId>;
     purge_room<'a>(room: RoomId, finally: bool) -> ();

@@ -238,6 +238,7 @@ async fn a_deleted_room_is_purged_of_everything(store: Fixture) {
     assert!(store.move_read(read(place.id, ada, 3, 1)).await.expect("written"));
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), []);
     assert_eq!(store.leftover_members(place.id, 9).await.expect("read"), [], "it is not deleted");
+    assert_eq!(store.deleted_room(place.id).await.expect("read"), None);
     let deleted = RoomRow { deleted_at: Some(time(3)), version: 2, ..place.clone() };
     store.commit(&[], &[Op::ReplaceRoom(deleted)]).await.expect("deleted");
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), [place.id]);
@@ -251,5 +252,7 @@ async fn a_deleted_room_is_purged_of_everything(store: Fixture) {
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), [place.id], "it is looked at once more");
     store.purge_room(place.id, true).await.expect("purged");
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), []);
+    let row = store.deleted_room(place.id).await.expect("read").expect("the row stays");
+    assert_eq!((row.id, row.deleted_at), (place.id, Some(time(3))));
     assert_eq!(store.heads(&[StreamId::Room(other.id)]).await.expect("read"), [1], "others stay");
 }

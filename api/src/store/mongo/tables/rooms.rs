@@ -166,6 +166,11 @@ impl Tables {
         Ok(paging.in_order(all(cursor, |fields| Ok(read(fields)?)).await?))
     }
 
+    pub(in crate::store::mongo) async fn deleted_room(&self, room: RoomId) -> Result<Option<RoomRow>, StoreError> {
+        let found = self.rooms.find_one(doc! { "_id": id(room.0), "deletedAt": { "$ne": null } }).await?;
+        Ok(found.map(|found| read(Fields::of(&found))).transpose()?.map(|(room, _)| room))
+    }
+
     /// Whether the room is there.
     pub(super) async fn is_room(&self, room: RoomId) -> Result<bool, StoreError> {
         Ok(self.rooms.find_one(here(room)).projection(doc! { "_id": 1 }).await?.is_some())

@@ -157,6 +157,11 @@ pub(in crate::store::sqlite) fn visible(
     Ok(found)
 }
 
+pub(in crate::store::sqlite) fn deleted(db: &Connection, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
+    let sql = concat!("SELECT ", room_columns!(), " FROM rooms r WHERE r.id = ?1 AND r.deleted_at IS NOT NULL");
+    Ok(first(db, sql, [id.0.as_bytes()], |row| read(&mut Cells::new(row)))?.map(|(room, _)| room))
+}
+
 pub(in crate::store::sqlite) fn to_purge(db: &Connection, limit: u32) -> Result<Vec<RoomId>, StoreError> {
     let sql = "SELECT id FROM rooms WHERE deleted_at IS NOT NULL AND purged_at IS NULL ORDER BY deleted_at LIMIT ?1";
     Ok(all(db, sql, [limit], |row| Ok(RoomId(Cells::new(row).id()?)))?)
