@@ -7,5 +7,6 @@ mod lossy;
 mod receipts;
 mod resume;
 mod settings;
+mod socketio;
 mod sockets;
 mod talk;

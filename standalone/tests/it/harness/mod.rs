@@ -1,9 +1,11 @@
 //! Installations to test: the whole cluster with real Redis and MongoDB, or the standalone program. Both end with their
 //! handle.
 
+pub(crate) mod engine;
 pub(crate) mod person;
 pub(crate) mod socket;
 
+pub(crate) use engine::{Client, Ended, Poller};
 pub(crate) use person::Person;
 pub(crate) use socket::{Closed, Socket};
 
@@ -69,6 +71,20 @@ impl Installation {
     pub(crate) fn gateway(&self, index: usize) -> String {
         let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
         format!("ws://{}/ws", servers[index % servers.len()].address)
+    }
+
+    /// The base address of a gateway's Socket.IO.
+    pub(crate) fn socketio(&self, index: usize) -> String {
+        let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
+        format!("http://{}", servers[index % servers.len()].address)
+    }
+
+    /// Tells a gateway to stop, in good order, and does not wait for it.
+    pub(crate) fn stop_gateway(&mut self, index: usize) {
+        let servers = if self.gateways.is_empty() { &mut self.apis } else { &mut self.gateways };
+        if let Some(stop) = servers[index].stop.take() {
+            let _ = stop.send(());
+        }
     }
 
     /// Ends an api at once.
