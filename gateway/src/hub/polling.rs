@@ -190,6 +190,7 @@ impl Core {
         for piece in outbox.iter().flat_map(|outbox| outbox.pieces()) {
             engineio::put_body(piece, &mut body);
         }
+        let last = closing && body.is_empty();
         if body.is_empty() {
             body.extend_from_slice(if closing { engineio::CLOSE } else { engineio::NOOP }.as_bytes());
         }
@@ -200,10 +201,9 @@ impl Core {
         *outbox = None;
         drop(outbox);
         drop(polls);
-        if closing {
-            // That was the goodbye. Whoever closes may be in the middle of something; this comes behind it.
-            let (core, connection) = (self.clone(), connection.clone());
-            spawn_local(async move { core.end_poll(&connection) });
+        if last {
+            // The goodbye has been fetched before, or there was none.
+            self.end_poll(connection);
         }
     }
 

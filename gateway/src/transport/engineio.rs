@@ -62,15 +62,18 @@ pub fn packets(body: &str) -> impl Iterator<Item = &str> {
     body.split(SEPARATOR)
 }
 
-/// Adds to an HTTP body what these WebSocket frames hold. They are the server's own, and whole.
+/// Adds to an HTTP body what these WebSocket frames say. They are the server's own, and whole. The close says nothing:
+/// clients that found it behind a goodbye would act on it first, so it has a body of its own ([`CLOSE`]).
 pub fn put_body(mut frames: &[u8], out: &mut Vec<u8>) {
     while let Some((payload, is_text, rest)) = websocket::next_own_frame(frames) {
         frames = rest;
+        if !is_text {
+            continue;
+        }
         if !out.is_empty() {
             out.push(SEPARATOR as u8);
         }
-        // Other than text there is only the close.
-        out.extend_from_slice(if is_text { payload } else { CLOSE.as_bytes() });
+        out.extend_from_slice(payload);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people see of a whole installation: the cluster with real Redis and MongoDB, and the standalone program.
 
 mod changes;
+mod clients;
 mod faults;
 mod harness;
 mod lossy;

@@ -7,10 +7,13 @@ use rookery_shared::{
 use serde_json::{Value, json};
 
 /// The texts of frames; a close frame is `close`.
-fn texts(frames: &[u8]) -> Vec<String> {
-    let mut body = Vec::new();
-    super::super::engineio::put_body(frames, &mut body);
-    super::super::engineio::packets(std::str::from_utf8(&body).expect("text")).map(str::to_owned).collect()
+fn texts(mut frames: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let Some((payload, is_text, rest)) = websocket::next_own_frame(frames) {
+        texts.push(if is_text { String::from_utf8(payload.to_vec()).expect("text") } else { "close".to_owned() });
+        frames = rest;
+    }
+    texts
 }
 
 fn only(put: impl FnOnce(&mut BytesMut)) -> String {
@@ -166,14 +169,14 @@ fn a_goodbye_says_why_and_who_may_come_again_is_not_told_to_stay_away() {
     };
     let ended = goodbye(CloseReason::SessionEnded, true);
     assert_eq!(json_of(&ended[0], "42").0[1]["code"], "session_ended");
-    assert_eq!(ended[1..], ["41", "1"]);
+    assert_eq!(ended[1..], ["41", "close"]);
     let draining = goodbye(CloseReason::Draining, true);
     assert_eq!(
         (json_of(&draining[0], "42").0[1]["code"].as_str(), &draining[1..]),
-        (Some("draining"), &["1".to_owned()][..])
+        (Some("draining"), &["close".to_owned()][..])
     );
-    assert_eq!(goodbye(CloseReason::Normal, true), ["1"]);
-    assert_eq!(goodbye(CloseReason::Unauthorized, false), ["1"]);
+    assert_eq!(goodbye(CloseReason::Normal, true), ["close"]);
+    assert_eq!(goodbye(CloseReason::Unauthorized, false), ["close"]);
 }
 
 proptest! {
