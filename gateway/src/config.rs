@@ -1,5 +1,6 @@
 //! Settings of a gateway, read from the environment here and nowhere else.
 
+use crate::transport::engineio::Heartbeat;
 use rookery_shared::{
     config::{Common, ConfigError, Env, token_keys},
     redis_link::RedisConfig,
@@ -22,6 +23,9 @@ pub struct GatewayConfig {
     /// `ROOKERY_HEARTBEAT_SECONDS`: a client silent for this long is asked, one silent for twice as long is closed.
     /// Default 30 s.
     pub heartbeat: Duration,
+    /// `ROOKERY_SOCKETIO_PING_SECONDS` and `ROOKERY_SOCKETIO_PING_TIMEOUT_SECONDS`: from one ping to the next, and how
+    /// long the answer may take, on Socket.IO. Default 25 s and 20 s, as Node's server has them.
+    pub socketio_heartbeat: Heartbeat,
     /// `ROOKERY_MAX_FRAME_BYTES`: the longest message that a client may send. Default 64 KiB.
     pub max_frame_bytes: usize,
     /// `ROOKERY_MAX_ROOMS_PER_CONNECTION`: followed rooms, the most recently active first. Default 500.
@@ -61,6 +65,10 @@ impl GatewayConfig {
             cores,
             sign_in_deadline: env.seconds("ROOKERY_SIGN_IN_SECONDS", Duration::from_secs(5))?,
             heartbeat: env.seconds("ROOKERY_HEARTBEAT_SECONDS", Duration::from_secs(30))?,
+            socketio_heartbeat: Heartbeat {
+                interval: env.seconds("ROOKERY_SOCKETIO_PING_SECONDS", Duration::from_secs(25))?,
+                timeout: env.seconds("ROOKERY_SOCKETIO_PING_TIMEOUT_SECONDS", Duration::from_secs(20))?,
+            },
             max_frame_bytes: env.get("ROOKERY_MAX_FRAME_BYTES", 64 * 1024)?,
             max_rooms: env.get("ROOKERY_MAX_ROOMS_PER_CONNECTION", 500)?,
             commands_per_minute: env.get("ROOKERY_LIMIT_COMMANDS", 120)?,

@@ -3,9 +3,11 @@
 //! axum answers the upgrade; then the socket is taken back from hyper, loses its runtime, and goes to a core, which
 //! registers it on its own. Nothing of the request stays behind.
 
+mod socketio;
+
 use crate::{
     config::GatewayConfig,
-    hub::inbox::{Mail, NewSocket},
+    hub::inbox::{Credentials, Mail, NewSocket},
     node::Node,
     transport::Transport,
 };
@@ -14,7 +16,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -23,7 +25,6 @@ use hyper_util::rt::TokioIo;
 use rookery_shared::{
     protocol::{Code, Problem},
     telemetry::Metrics,
-    token::{Claims, TokenError},
 };
 use std::{
     sync::{
@@ -41,10 +42,27 @@ const NODE_HEADER: HeaderName = HeaderName::from_static("rookery-node");
 /// How long a probe may take to come back.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// `/ws`.
+/// What the sockets' routes share.
+#[derive(Clone)]
+struct Sockets {
+    node: Arc<Node>,
+    next_core: Arc<AtomicUsize>,
+}
+
+impl Sockets {
+    /// The core that gets the next connection.
+    fn next_core(&self) -> usize {
+        self.next_core.fetch_add(1, Ordering::Relaxed) % self.node.interest.inboxes().len()
+    }
+}
+
+/// `/ws` and `/socket.io/`.
 pub fn router(node: Arc<Node>) -> Router {
-    let next_core = Arc::new(AtomicUsize::new(0));
-    Router::new().route("/ws", get(upgrade)).with_state((node, next_core))
+    Router::new()
+        .route("/ws", get(websocket))
+        .route("/socket.io/", any(socketio::request))
+        .route("/socket.io", any(socketio::request))
+        .with_state(Sockets { node, next_core: Arc::default() })
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -68,7 +86,29 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
     }
 }
 
-async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>, mut request: Request) -> Response {
+async fn websocket(State(sockets): State<Sockets>, request: Request) -> Response {
+    let credentials = credentials(&sockets.node, request.headers(), request.uri());
+    accept_upgrade(&sockets, request, sockets.next_core(), move |stream, early| {
+        Mail::Socket(NewSocket { stream, transport: Transport::WebSocket, early, credentials })
+    })
+}
+
+/// What a request says about who connects.
+fn credentials(node: &Node, headers: &HeaderMap, uri: &Uri) -> Credentials {
+    Credentials {
+        token: bearer(headers, uri).map(|token| node.verifier.verify(&token)),
+        resumes: in_query(uri, &["resume"]).is_some_and(|value| value == "1"),
+    }
+}
+
+/// Answers an upgrade, and has the socket, with what came behind the handshake, mailed to a core.
+fn accept_upgrade(
+    sockets: &Sockets,
+    mut request: Request,
+    core: usize,
+    mail: impl FnOnce(std::net::TcpStream, Vec<u8>) -> Mail + Send + 'static,
+) -> Response {
+    let node = sockets.node.clone();
     let accept = match check(&node.config, request.headers(), node.draining.load(Ordering::SeqCst)) {
         Ok(accept) => accept,
         Err(refusal) => return problem(&refusal),
@@ -76,13 +116,10 @@ async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>,
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return problem(&Problem::new(Code::BadRequest, "this connection cannot be upgraded"));
     };
-    let token = bearer(request.headers(), request.uri()).map(|token| node.verifier.verify(&token));
-    let resumes = in_query(request.uri(), &["resume"]).is_some_and(|value| value == "1");
     let node_name = node.config.node_name.clone();
-    let core = next_core.fetch_add(1, Ordering::Relaxed) % node.interest.inboxes().len();
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => hand_over(&node, core, upgraded, token, resumes),
+            Ok(upgraded) => hand_over(&node, core, upgraded, mail),
             Err(error) => tracing::debug!(%error, "an upgrade came to nothing"),
         }
     });
@@ -97,17 +134,13 @@ async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>,
 }
 
 /// Gives the socket to a core.
-fn hand_over(node: &Node, core: usize, upgraded: Upgraded, token: Option<Result<Claims, TokenError>>, resumes: bool) {
+fn hand_over(node: &Node, core: usize, upgraded: Upgraded, mail: impl FnOnce(std::net::TcpStream, Vec<u8>) -> Mail) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection was not a bare socket");
         return;
     };
     match parts.io.into_inner().into_std() {
-        Ok(stream) => {
-            let early = parts.read_buf.to_vec();
-            let socket = NewSocket { stream, transport: Transport::WebSocket, early, token, resumes };
-            node.interest.inboxes()[core].mail(Mail::Socket(socket));
-        }
+        Ok(stream) => node.interest.inboxes()[core].mail(mail(stream, parts.read_buf.to_vec())),
         Err(error) => tracing::warn!(%error, "a socket could not be taken over"),
     }
 }

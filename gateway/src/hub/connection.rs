@@ -5,7 +5,7 @@
 
 use super::outbox::Outbox;
 use crate::{
-    session::resume::Resuming,
+    session::{resume::Resuming, sign_in::After, socketio::Greeting},
     transport::{Transport, websocket::Decoder},
 };
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use rookery_shared::{
     protocol::CloseReason,
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     io::ErrorKind,
     rc::Rc,
     sync::Arc,
@@ -23,6 +23,9 @@ use tokio::{net::TcpStream, sync::Notify};
 
 /// Commands of one connection that may be under way; more are read when some are answered.
 pub const MAX_IN_FLIGHT: u16 = 64;
+
+/// Between two polls this much may wait before a client counts as one that is behind.
+const POLL_BYTES: usize = 64 * 1024;
 
 /// Seconds on the core's own clock, since it began.
 pub type Seconds = u32;
@@ -36,6 +39,10 @@ pub enum Phase {
         deadline: Seconds,
         /// A sign-in is under way.
         signing_in: bool,
+        /// Whether it wants to resume, and says from where in a command.
+        resumes: bool,
+        /// A Socket.IO client that has not joined the namespace yet.
+        greeting: Option<Box<Greeting>>,
     },
     /// Signed in.
     Live(Live),
@@ -71,8 +78,8 @@ pub struct Connection {
     pub slot: u32,
     /// How it speaks.
     pub transport: Transport,
-    /// The socket.
-    pub stream: TcpStream,
+    /// The socket; none while the client polls.
+    pub stream: OnceCell<TcpStream>,
     /// Where it is in its life.
     pub phase: RefCell<Phase>,
     /// The streams it follows, by their places in the core's table.
@@ -128,6 +135,24 @@ impl Connection {
         }
     }
 
+    /// What follows a sign-in that brings no cursors.
+    pub fn after_sign_in(&self) -> After {
+        match &*self.phase.borrow() {
+            Phase::Anonymous { resumes: true, .. } => After::AwaitCursors,
+            _ => After::Live,
+        }
+    }
+
+    /// Whether events may be sent to it: a Socket.IO client has to join the namespace first.
+    pub fn is_joined(&self) -> bool {
+        !matches!(&*self.phase.borrow(), Phase::Anonymous { greeting: Some(_), .. })
+    }
+
+    /// Whether the client polls, at the moment.
+    pub fn polls(&self) -> bool {
+        self.stream.get().is_none()
+    }
+
     /// Whether it has been told to end.
     pub fn is_closing(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Closing { .. })
@@ -141,11 +166,13 @@ impl Connection {
             outbox.push(bytes.clone(), now());
             return if outbox.bytes() > most { Written::TooSlow } else { Written::Queued { first: false } };
         }
-        let written = match self.stream.try_write(bytes) {
-            Ok(written) if written == bytes.len() => return Written::Whole,
-            Ok(written) => written,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(_) => return Written::Broken,
+        let written = match self.stream.get().map(|stream| stream.try_write(bytes)) {
+            // The next poll gets it.
+            None => 0,
+            Some(Ok(written)) if written == bytes.len() => return Written::Whole,
+            Some(Ok(written)) => written,
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => 0,
+            Some(Err(_)) => return Written::Broken,
         };
         let mut queue = Box::new(Outbox::default());
         queue.push(bytes.slice(written..), now());
@@ -153,15 +180,18 @@ impl Connection {
         Written::Queued { first: true }
     }
 
-    /// Whether bytes wait for this client.
+    /// Whether more waits for this client than should.
     pub fn is_behind(&self) -> bool {
-        self.outbox.borrow().is_some()
+        let most = if self.polls() { POLL_BYTES } else { 0 };
+        self.outbox.borrow().as_ref().is_some_and(|outbox| outbox.bytes() > most)
     }
 
     /// Says that the client will get nothing more, and takes nothing more than its goodbye.
     pub fn shut_down(&self, how: std::net::Shutdown) {
-        // A socket that is gone already is what was wanted.
-        let _ = socket2::SockRef::from(&self.stream).shutdown(how);
+        if let Some(stream) = self.stream.get() {
+            // A socket that is gone already is what was wanted.
+            let _ = socket2::SockRef::from(stream).shutdown(how);
+        }
     }
 
     /// Takes a place among the commands under way.
@@ -203,4 +233,15 @@ impl Drop for InFlight {
 /// The close reasons that count as the client's or the network's doing are told apart in metrics by their label.
 pub fn count_close(reason: CloseReason) {
     metrics::counter!("rookery_closes_total", "reason" => reason.as_str()).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polling_and_greeting_take_no_room_in_a_connection() {
+        assert_eq!(size_of::<OnceCell<TcpStream>>(), size_of::<TcpStream>());
+        assert_eq!(size_of::<Phase>(), size_of::<Live>());
+    }
 }

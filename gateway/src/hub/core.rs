@@ -2,14 +2,15 @@
 
 use super::{
     connection::{Connection, Phase, Seconds, Written, count_close},
-    inbox::{Contents, Inbox, Mail, NewSocket},
+    inbox::{Contents, Credentials, Inbox, Mail, NewSocket},
+    polling::Polls,
     stream::Stream,
 };
 use crate::{
     feed::ring::Rings,
     node::Node,
-    session::{self, sign_in::After},
-    transport::websocket::Decoder,
+    session::{self, sign_in::After, socketio::Greeting},
+    transport::{Transport, websocket::Decoder},
 };
 use bytes::{Bytes, BytesMut};
 use rookery_shared::{
@@ -19,7 +20,7 @@ use rookery_shared::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     io::ErrorKind,
     net::Shutdown,
@@ -54,6 +55,8 @@ pub struct Core {
     pub node: Arc<Node>,
     /// Everything that only this thread touches.
     pub state: RefCell<State>,
+    /// Clients that poll. Apart from the rest, as they are answered while that is being gone through.
+    pub polls: RefCell<Polls>,
     /// Something is to be flushed that did not come through the inbox.
     pub wake: Notify,
     inbox: Arc<Inbox>,
@@ -123,7 +126,8 @@ impl Core {
         };
         let scratch = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
         let state = RefCell::new(state);
-        Rc::new(Self { index, node, state, wake: Notify::new(), inbox, scratch, began: Instant::now() })
+        let polls = RefCell::default();
+        Rc::new(Self { index, node, state, polls, wake: Notify::new(), inbox, scratch, began: Instant::now() })
     }
 
     /// Seconds since the core began.
@@ -164,7 +168,9 @@ impl Core {
     fn take_in(self: &Rc<Self>, contents: Contents) -> bool {
         for mail in contents.mail {
             match mail {
-                Mail::Socket(socket) => self.open_connection(socket),
+                Mail::Socket(socket) => self.take_socket(socket),
+                Mail::Poll(sid, request) => self.poll_request(sid, request),
+                Mail::Upgrade(sid, socket, early) => self.take_upgrade(sid, socket, early),
                 Mail::Lost(streams) => self.heal(streams),
                 Mail::Drain(spread) => self.drain(spread),
                 Mail::Stop => return false,
@@ -179,32 +185,60 @@ impl Core {
         true
     }
 
-    fn open_connection(self: &Rc<Self>, socket: NewSocket) {
-        let stream = match TcpStream::from_std(socket.stream) {
+    fn take_socket(self: &Rc<Self>, socket: NewSocket) {
+        let NewSocket { stream, transport, mut early, credentials } = socket;
+        let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a socket could not be taken over");
                 return;
             }
         };
+        let connection = self.open_connection(transport, Some(stream), credentials);
+        spawn_local(self.clone().drive(connection.clone()));
+        if transport == Transport::SocketIo {
+            let mut open = BytesMut::new();
+            session::socketio::put_open(self, None, &mut open);
+            self.write(&connection, open);
+        }
+        if !early.is_empty() {
+            self.take_bytes(&connection, &mut early);
+        }
+    }
+
+    /// A new connection, with a socket or without one. Signs in with what it brought, if the transport has it so.
+    pub fn open_connection(
+        self: &Rc<Self>,
+        transport: Transport,
+        stream: Option<TcpStream>,
+        credentials: Credentials,
+    ) -> Rc<Connection> {
         let deadline = u32::try_from(self.node.config.sign_in_deadline.as_secs()).unwrap_or(u32::MAX);
+        let Credentials { token, resumes } = credentials;
+        // A Socket.IO client signs in when it joins the namespace; a bare socket does at once.
+        let (greeting, token) = match transport {
+            Transport::SocketIo => (Some(Box::new(Greeting::new(token))), None),
+            Transport::WebSocket => (None, token),
+        };
         let connection = {
             let mut state = self.state.borrow_mut();
             let entry = state.connections.vacant_entry();
             let connection = Rc::new(Connection {
                 id: ConnectionId::new(),
                 slot: u32::try_from(entry.key()).unwrap_or(u32::MAX),
-                transport: socket.transport,
-                stream,
+                transport,
+                stream: stream.map_or_else(OnceCell::new, OnceCell::from),
                 phase: RefCell::new(Phase::Anonymous {
                     deadline: self.now().saturating_add(deadline + 1),
                     signing_in: false,
+                    resumes,
+                    greeting,
                 }),
                 follows: RefCell::default(),
                 outbox: RefCell::default(),
                 decoder: RefCell::default(),
                 heard: Cell::new(self.now()),
-                pinged: Cell::new(Seconds::MAX),
+                pinged: Cell::new(if transport == Transport::SocketIo { self.now() } else { Seconds::MAX }),
                 in_flight: Cell::new(0),
                 answered: RefCell::default(),
                 commands_full_at: Cell::new(0),
@@ -214,30 +248,27 @@ impl Core {
             connection
         };
         self.node.connections.fetch_add(1, Ordering::Relaxed);
-        spawn_local(self.clone().drive(connection.clone()));
-        match socket.token {
+        match token {
             Some(Ok(claims)) => {
-                let after = if socket.resumes { After::AwaitCursors } else { After::Live };
+                let after = if resumes { After::AwaitCursors } else { After::Live };
                 session::sign_in::begin(self, &connection, None, claims, after);
             }
             Some(Err(error)) => session::sign_in::refuse(self, &connection, None, &error),
             None => {}
         }
-        let mut early = socket.early;
-        if !early.is_empty() {
-            self.take_bytes(&connection, &mut early);
-        }
         if self.node.draining.load(Ordering::SeqCst) {
             // Its handshake was under way when the others were sent away.
-            spawn_local(self.clone().send_away(connection, 0));
+            spawn_local(self.clone().send_away(connection.clone(), 0));
         }
+        connection
     }
 
     /// Reads a connection until it ends. The only task that an idle connection has.
-    async fn drive(self: Rc<Self>, connection: Rc<Connection>) {
-        'life: while connection.stream.readable().await.is_ok() {
+    pub async fn drive(self: Rc<Self>, connection: Rc<Connection>) {
+        let Some(stream) = connection.stream.get() else { return };
+        'life: while stream.readable().await.is_ok() {
             loop {
-                let read = self.read(&connection);
+                let read = self.read(&connection, stream);
                 if matches!(read, Read::Over) {
                     break 'life;
                 }
@@ -250,9 +281,9 @@ impl Core {
         self.forget(&connection);
     }
 
-    fn read(self: &Rc<Self>, connection: &Rc<Connection>) -> Read {
+    fn read(self: &Rc<Self>, connection: &Rc<Connection>, stream: &TcpStream) -> Read {
         let mut scratch = self.scratch.borrow_mut();
-        match connection.stream.try_read(&mut scratch) {
+        match stream.try_read(&mut scratch) {
             Ok(0) => Read::Over,
             Ok(count) => {
                 connection.heard.set(self.now());
@@ -273,7 +304,9 @@ impl Core {
         let kept = connection.decoder.borrow_mut().take();
         let mut decoder = kept.map_or_else(Decoder::default, |decoder| *decoder);
         let limit = self.node.config.max_frame_bytes;
-        let result = decoder.feed(bytes, limit, &mut |item| session::item(self, connection, item));
+        let owed = Cell::new(decoder.attachments);
+        let result = decoder.feed(bytes, limit, &mut |item| session::item(self, connection, item, &owed));
+        decoder.attachments = owed.get();
         match result {
             Err(reason) => self.close(connection, reason),
             Ok(()) if decoder.is_idle() => {}
@@ -295,7 +328,13 @@ impl Core {
     pub fn write_bytes(self: &Rc<Self>, connection: &Rc<Connection>, bytes: &Bytes) -> Written {
         let written = connection.write(bytes, || self.now(), self.node.config.slow_bytes);
         if written == (Written::Queued { first: true }) {
-            spawn_local(write_out(connection.clone()));
+            if connection.polls() {
+                // When the turn of whoever writes is over, so that one poll gets all of it.
+                let (core, connection) = (self.clone(), connection.clone());
+                spawn_local(async move { core.answer_poll(&connection) });
+            } else {
+                spawn_local(write_out(connection.clone()));
+            }
         }
         written
     }
@@ -312,10 +351,12 @@ impl Core {
         }
         count_close(reason);
         let mut goodbye = BytesMut::new();
-        if let Some(problem) = problem {
+        let joined = connection.is_joined();
+        // On Socket.IO the goodbye is an error itself.
+        if let Some(problem) = problem.filter(|_| connection.transport == Transport::WebSocket) {
             connection.transport.put_error(None, problem, &mut goodbye);
         }
-        connection.transport.put_close(reason, &mut goodbye);
+        connection.transport.put_close(reason, joined, &mut goodbye);
         self.depart(connection);
         // Who is too slow would not get the goodbye for a long time: what waits for them is dropped, and the goodbye
         // takes its place if nothing of a frame has gone out yet. Mid-frame there is nothing to be said.
@@ -341,7 +382,7 @@ impl Core {
     }
 
     /// The socket is gone.
-    fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
+    pub fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
         if !connection.is_closing() {
             self.depart(connection);
             *connection.phase.borrow_mut() = Phase::Closing { deadline: 0 };
@@ -349,6 +390,7 @@ impl Core {
         // Whatever still waits to be written has nobody to look after it from here on.
         connection.outbox.take();
         connection.shut_down(Shutdown::Both);
+        self.polls.borrow_mut().remove(connection);
         self.state.borrow_mut().connections.try_remove(connection.slot as usize);
         self.node.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -379,6 +421,9 @@ impl Core {
     /// Tells a client to come again elsewhere, after so many milliseconds.
     async fn send_away(self: Rc<Self>, connection: Rc<Connection>, wait: u64) {
         sleep(Duration::from_millis(wait)).await;
+        if !connection.is_joined() {
+            return self.close(&connection, CloseReason::Draining);
+        }
         let mut frame = BytesMut::new();
         let data = serde_json::json!({
             "code": "draining",
@@ -394,13 +439,14 @@ impl Core {
 }
 
 /// Writes what waits for a socket, until nothing does.
-async fn write_out(connection: Rc<Connection>) {
-    while connection.stream.writable().await.is_ok() {
+pub async fn write_out(connection: Rc<Connection>) {
+    let Some(stream) = connection.stream.get() else { return };
+    while stream.writable().await.is_ok() {
         let mut outbox = connection.outbox.borrow_mut();
         let Some(queue) = &mut *outbox else { return };
         let mut slices = super::outbox::Outbox::no_slices();
         let count = queue.slices(&mut slices);
-        match connection.stream.try_write_vectored(&slices[..count]) {
+        match stream.try_write_vectored(&slices[..count]) {
             Ok(written) => {
                 if queue.written(written) {
                     *outbox = None;

@@ -8,7 +8,7 @@ use super::{
     core::{Core, State},
     stream::{Flushing, Stream},
 };
-use crate::transport::Transport;
+use crate::transport::Shared;
 use rookery_shared::{envelope::Event, protocol::CloseReason};
 use std::{rc::Rc, time::Instant};
 
@@ -43,7 +43,7 @@ impl Core {
         let Some(stream) = state.streams.get_mut(slot as usize) else { return false };
         let Some(busy) = &mut stream.busy else { return false };
         let now = Instant::now();
-        if busy.not_before > now && !busy.is_full() && busy.frames > 0 {
+        if busy.not_before > now && !busy.is_full() && !busy.pending.is_empty() {
             busy.waited = true;
             *next = Some(next.map_or(busy.not_before, |next: Instant| next.min(busy.not_before)));
             state.to_flush.push_back(slot);
@@ -64,7 +64,7 @@ impl Core {
         let end = members.len().min(flushing.next.saturating_add(*turn));
         for member in &members[flushing.next..end] {
             let Some(connection) = state.connections.get(*member as usize) else { continue };
-            let frames = &flushing.frames[connection.transport.index()];
+            let frames = flushing.frames.frames(connection.transport);
             if self.write_bytes(connection, frames) == Written::TooSlow {
                 state.condemned.push((connection.clone(), CloseReason::SlowConsumer));
             }
@@ -82,7 +82,7 @@ impl Core {
     pub fn flush_now(self: &Rc<Self>, state: &mut State, slot: u32) {
         self.finish_flush(state, slot);
         if let Some(stream) = state.streams.get_mut(slot as usize)
-            && stream.busy.as_ref().is_some_and(|busy| busy.frames > 0)
+            && stream.busy.as_ref().is_some_and(|busy| !busy.pending.is_empty())
         {
             begin(stream, Instant::now());
             self.finish_flush(state, slot);
@@ -96,17 +96,15 @@ impl Core {
     }
 }
 
-/// Puts an entry among the frames that go out next.
+/// Puts an entry among the frames that go out next. It is encoded when it does, for the transports that members use.
 pub fn put_pending(state: &mut State, slot: u32, event: &Event) {
     let Some(stream) = state.streams.get_mut(slot as usize) else { return };
     if stream.members.is_empty() {
         return;
     }
     let busy = stream.busy();
-    for transport in Transport::ALL {
-        transport.put_event(event, &mut busy.pending[transport.index()]);
-    }
-    busy.frames += 1;
+    busy.pending.push(event.clone());
+    busy.pending_bytes += event.data.len();
     if !busy.queued {
         busy.queued = true;
         state.to_flush.push_back(slot);
@@ -116,10 +114,11 @@ pub fn put_pending(state: &mut State, slot: u32, event: &Event) {
 fn begin(stream: &mut Stream, now: Instant) {
     let members = stream.members.len();
     let busy = stream.busy();
-    if busy.frames == 0 {
+    if busy.pending.is_empty() {
         return;
     }
-    busy.pace_next(members, now);
-    let frames = std::array::from_fn(|transport| busy.pending[transport].split().freeze());
-    busy.flushing = Some(Flushing { frames, next: 0 });
+    let events = std::mem::take(&mut busy.pending);
+    busy.pending_bytes = 0;
+    busy.pace_next(events.len(), members, now);
+    busy.flushing = Some(Flushing { frames: Shared::new(events), next: 0 });
 }

@@ -1,6 +1,10 @@
 //! The way into a core: bounded in bytes, drained in one go.
 
-use rookery_shared::{envelope::Event, ids::StreamId, token::Claims};
+use rookery_shared::{
+    envelope::Event,
+    ids::StreamId,
+    token::{Claims, TokenError},
+};
 use std::{
     collections::HashSet,
     net::TcpStream,
@@ -8,7 +12,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-use crate::transport::Transport;
+use super::polling::Request;
+use crate::transport::{Transport, engineio::Sid};
 
 /// A socket whose handshake is done.
 #[derive(Debug)]
@@ -19,8 +24,15 @@ pub struct NewSocket {
     pub transport: Transport,
     /// What the client sent behind the handshake already.
     pub early: Vec<u8>,
+    /// What the request said.
+    pub credentials: Credentials,
+}
+
+/// What a client said in the request that its connection began with.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials {
     /// What the token in the URL or a header says, where there was one.
-    pub token: Option<Result<Claims, rookery_shared::token::TokenError>>,
+    pub token: Option<Result<Claims, TokenError>>,
     /// Whether it wants to resume, and says from where in a command.
     pub resumes: bool,
 }
@@ -30,6 +42,10 @@ pub struct NewSocket {
 pub enum Mail {
     /// A new connection.
     Socket(NewSocket),
+    /// A request of a client that polls.
+    Poll(Sid, Request),
+    /// A socket that such a client means to go on with, and what it has sent on it already.
+    Upgrade(Sid, TcpStream, Vec<u8>),
     /// Events of these streams may have been missed; `None`: of all.
     Lost(Option<Vec<StreamId>>),
     /// Tell clients to go elsewhere, spread over this many milliseconds.

@@ -11,6 +11,7 @@ pub mod follow;
 pub mod inbox;
 pub mod newcomers;
 pub mod outbox;
+pub mod polling;
 pub mod status;
 pub mod stream;
 pub mod upkeep;

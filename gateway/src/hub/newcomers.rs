@@ -4,8 +4,8 @@ use super::{
     connection::Written,
     core::{Core, State},
 };
-use crate::transport::Transport;
-use bytes::{Bytes, BytesMut};
+use crate::transport::Shared;
+use bytes::Bytes;
 use rookery_shared::{envelope::Event, protocol::CloseReason};
 use rustc_hash::FxHashSet;
 use std::rc::Rc;
@@ -62,17 +62,10 @@ impl Core {
             return false;
         }
         self.flush_now(state, slot);
-        let encode = |event: &Event| {
-            Transport::ALL.map(|transport| {
-                let mut frame = BytesMut::new();
-                transport.put_event(event, &mut frame);
-                frame.freeze()
-            })
-        };
-        let (seen, unseen) = (encode(event), encode(&hidden(event)));
+        let (mut seen, mut unseen) = (Shared::new(vec![event.clone()]), Shared::new(vec![hidden(event)]));
         for connection in self.followers(state, slot) {
-            let frames = if blind.contains(&connection.slot) { &unseen } else { &seen };
-            if self.write_bytes(&connection, &frames[connection.transport.index()]) == Written::TooSlow {
+            let frames = if blind.contains(&connection.slot) { &mut unseen } else { &mut seen };
+            if self.write_bytes(&connection, frames.frames(connection.transport)) == Written::TooSlow {
                 state.condemned.push((connection.clone(), CloseReason::SlowConsumer));
             }
         }

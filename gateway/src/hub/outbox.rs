@@ -41,6 +41,11 @@ impl Outbox {
         count
     }
 
+    /// All of it, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        self.pieces.iter().map(|(bytes, _)| bytes)
+    }
+
     /// Room for [`slices`](Self::slices).
     pub fn no_slices<'a>() -> [IoSlice<'a>; PIECES] {
         [IoSlice::new(&[]); PIECES]

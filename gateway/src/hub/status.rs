@@ -4,7 +4,7 @@ use super::{
     connection::Seconds,
     core::{Core, State},
 };
-use bytes::{Bytes, BytesMut};
+use crate::transport::Shared;
 use rookery_shared::{
     envelope::{Event, Header, Kind},
     ids::{StreamId, UserId},
@@ -81,7 +81,7 @@ impl Core {
         except: Option<UserId>,
         mut told: Option<&mut FxHashSet<u32>>,
     ) {
-        let mut frame: Option<Bytes> = None;
+        let mut frame = Shared::new(vec![event.clone()]);
         for connection in self.followers(state, slot) {
             if except.is_some() && connection.user() == except {
                 continue;
@@ -93,12 +93,7 @@ impl Core {
                 metrics::counter!("rookery_shed_total").increment(1);
                 continue;
             }
-            let frame = frame.get_or_insert_with(|| {
-                let mut frame = BytesMut::new();
-                connection.transport.put_event(event, &mut frame);
-                frame.freeze()
-            });
-            self.write_bytes(&connection, frame);
+            self.write_bytes(&connection, frame.frames(connection.transport));
         }
     }
 

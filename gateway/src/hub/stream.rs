@@ -1,8 +1,7 @@
 //! A followed stream on one core: its feed, its followers, and the frames that are about to go out.
 
 use super::{connection::Seconds, newcomers::Newcomers};
-use crate::{feed::Feed, transport::Transport};
-use bytes::{Bytes, BytesMut};
+use crate::{feed::Feed, transport::Shared};
 use rookery_shared::{envelope::Event, ids::StreamId};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -25,7 +24,7 @@ const SHORTEST_PACE: Duration = Duration::from_micros(500);
 const UNPACED: u8 = 32;
 
 /// With so many frames together, waiting for more saves little: a frame costs 0.4 µs in tens, 0.2 µs in thirties.
-const FULL_FRAMES: u32 = 16;
+const FULL_FRAMES: usize = 16;
 
 /// With so many bytes together, waiting for more saves nothing.
 const FULL_BYTES: usize = 64 * 1024;
@@ -62,10 +61,10 @@ pub struct Busy {
     pub openers: Vec<oneshot::Sender<()>>,
     /// Connections that are to become members at another place than the feed's.
     pub attaching: Vec<Attaching>,
-    /// Frames handed out by the feed and not yet written, one buffer a transport.
-    pub pending: [BytesMut; Transport::ALL.len()],
-    /// How many frames those are.
-    pub frames: u32,
+    /// What the feed has handed out and nobody has been written yet.
+    pub pending: Vec<Event>,
+    /// The bytes of its data.
+    pub pending_bytes: usize,
     /// A flush that has not reached every member yet.
     pub flushing: Option<Flushing>,
     /// Whether the stream is in the core's list of what is to be flushed.
@@ -81,8 +80,8 @@ pub struct Busy {
 /// A flush under way.
 #[derive(Debug)]
 pub struct Flushing {
-    /// The frames, one buffer a transport.
-    pub frames: [Bytes; Transport::ALL.len()],
+    /// The frames.
+    pub frames: Shared,
     /// The first member that has not been written to.
     pub next: usize,
 }
@@ -142,8 +141,8 @@ impl Stream {
             Box::new(Busy {
                 openers: Vec::new(),
                 attaching: Vec::new(),
-                pending: std::array::from_fn(|_| BytesMut::new()),
-                frames: 0,
+                pending: Vec::new(),
+                pending_bytes: 0,
                 flushing: None,
                 queued: false,
                 not_before: Instant::now(),
@@ -161,12 +160,11 @@ impl Stream {
 }
 
 impl Busy {
-    /// The pending frames go out now; says how long the next ones wait, given what these found.
-    pub fn pace_next(&mut self, members: usize, now: Instant) {
-        if std::mem::take(&mut self.waited) && self.frames == 1 {
+    /// So many pending frames go out now; says how long the next ones wait, given what these found.
+    pub fn pace_next(&mut self, frames: usize, members: usize, now: Instant) {
+        if std::mem::take(&mut self.waited) && frames == 1 {
             self.unpaced = UNPACED;
         }
-        self.frames = 0;
         self.not_before = now;
         match self.unpaced.checked_sub(1) {
             Some(left) => self.unpaced = left,
@@ -176,14 +174,14 @@ impl Busy {
 
     /// Whether what is pending should go out without waiting for more.
     pub fn is_full(&self) -> bool {
-        self.frames >= FULL_FRAMES || self.pending.iter().any(|buffer| buffer.len() >= FULL_BYTES)
+        self.pending.len() >= FULL_FRAMES || self.pending_bytes >= FULL_BYTES
     }
 
     /// Whether nothing is under way, so that it can be forgotten. The pace of a room outlives its last flush.
     pub fn is_idle(&self, now: Instant) -> bool {
         self.openers.is_empty()
             && self.attaching.is_empty()
-            && self.frames == 0
+            && self.pending.is_empty()
             && self.flushing.is_none()
             && !self.queued
             && self.not_before <= now
@@ -199,8 +197,8 @@ mod tests {
         let mut stream = Stream::opening(StreamId::Room(rookery_shared::ids::RoomId::NIL), 1);
         let (now, busy) = (Instant::now(), stream.busy());
         let mut flush = |waited, frames| {
-            (busy.waited, busy.frames) = (waited, frames);
-            busy.pace_next(1_000, now);
+            busy.waited = waited;
+            busy.pace_next(frames, 1_000, now);
             busy.not_before > now
         };
         assert!(flush(false, 1), "a room begins paced");

@@ -4,7 +4,7 @@ use super::{
     connection::{Connection, Phase, Seconds},
     core::{Core, State},
 };
-use crate::{node::LARGEST_HEADS, session};
+use crate::{node::LARGEST_HEADS, session, transport::Transport};
 use rookery_shared::{
     clock,
     ids::StreamId,
@@ -65,6 +65,8 @@ impl Core {
                 self.write_bytes(connection, &ping);
             }
             Due::Warn => session::warn_of_token_end(self, connection),
+            // Nobody reads where there is no socket.
+            Due::Cut if connection.polls() => self.end_poll(connection),
             Due::Cut => connection.shut_down(Shutdown::Both),
         }
     }
@@ -79,7 +81,7 @@ impl Core {
             Phase::Closing { deadline } if now >= *deadline => Due::Cut,
             Phase::Closing { .. } => Due::Nothing,
             // Not the client's fault: it may come again.
-            Phase::Anonymous { deadline, signing_in: true } if now >= *deadline => {
+            Phase::Anonymous { deadline, signing_in: true, .. } if now >= *deadline => {
                 Due::Close(CloseReason::Unavailable, Code::Unavailable)
             }
             Phase::Anonymous { deadline, .. } if now >= *deadline => {
@@ -94,15 +96,29 @@ impl Core {
                     return Due::Close(CloseReason::SignInTimeout, Code::Unauthorized);
                 }
                 let left = live.token_ends - clock::now().seconds();
-                let beat = seconds(config.heartbeat);
+                let (asked, answered) = match connection.transport {
+                    Transport::WebSocket => (seconds(config.heartbeat), 2 * seconds(config.heartbeat)),
+                    Transport::SocketIo => {
+                        let beat = config.socketio_heartbeat;
+                        (seconds(beat.interval), seconds(beat.interval + beat.timeout))
+                    }
+                };
+                let last_ping = connection.pinged.get();
                 if left <= 0 {
                     Due::Close(CloseReason::TokenExpired, Code::Unauthorized)
                 } else if left <= live.warn_before && !live.warned {
                     live.warned = true;
                     Due::Warn
-                } else if silent >= 2 * beat {
+                } else if silent >= answered {
                     Due::Close(CloseReason::HeartbeatTimeout, Code::Unavailable)
-                } else if silent >= beat && connection.pinged.get() != connection.heard.get() {
+                } else if connection.transport == Transport::SocketIo {
+                    // Engine.IO's clients expect a ping after each interval, whatever else they hear and say.
+                    if now.saturating_sub(last_ping) < asked {
+                        return Due::Nothing;
+                    }
+                    connection.pinged.set(now);
+                    Due::Ping
+                } else if silent >= asked && last_ping != connection.heard.get() {
                     // One ping for each silence: what was heard last is remembered as answered by it.
                     connection.pinged.set(connection.heard.get());
                     Due::Ping
@@ -177,7 +193,8 @@ impl Core {
             .iter()
             .filter_map(|(_, connection)| connection.outbox.borrow().as_ref().map(|outbox| outbox.bytes()))
             .sum();
-        metrics::gauge!("rookery_queue_bytes", "core" => core).set(queued as f64);
+        metrics::gauge!("rookery_queue_bytes", "core" => core.clone()).set(queued as f64);
+        metrics::gauge!("rookery_polling_connections", "core" => core).set(self.polls.borrow().len() as f64);
     }
 
     /// Looks at the announced heads of everything that is followed, for ever. The period stretches with the number,

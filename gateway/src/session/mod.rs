@@ -9,6 +9,7 @@ pub mod commands;
 pub mod parse;
 pub mod resume;
 pub mod sign_in;
+pub mod socketio;
 
 use crate::{
     hub::{
@@ -17,7 +18,7 @@ use crate::{
         follow::Position,
     },
     node::presence::Gone,
-    transport::websocket::Item,
+    transport::{Transport, websocket::Item},
 };
 use bytes::BytesMut;
 use parse::Command;
@@ -30,27 +31,37 @@ use rookery_shared::{
     protocol::{CloseReason, Code, Problem},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
-/// The id of a command, owned: JSON as the client wrote it.
+/// The id of a command, owned, as its transport writes it.
 pub type ReplyTo = Option<Box<str>>;
 
-/// What a WebSocket client sent. Returns whether the connection goes on.
-pub fn item(core: &Rc<Core>, connection: &Rc<Connection>, item: Item<'_>) -> bool {
-    match item {
-        Item::Text(text) => {
+/// What came over a WebSocket; `attachments` is how many binary messages are announced. Returns whether the connection
+/// goes on.
+pub fn item(core: &Rc<Core>, connection: &Rc<Connection>, item: Item<'_>, attachments: &Cell<u32>) -> bool {
+    match (item, connection.transport) {
+        (Item::Text(text), Transport::WebSocket) => {
             text_frame(core, connection, text);
             !connection.is_closing()
         }
-        Item::Ping(payload) => {
+        (Item::Text(text), Transport::SocketIo) => socketio::packet(core, connection, text, attachments),
+        (Item::Binary, Transport::SocketIo) => {
+            socketio::binary(core, connection, attachments);
+            !connection.is_closing()
+        }
+        (Item::Binary, Transport::WebSocket) => {
+            core.close(connection, CloseReason::UnsupportedData);
+            false
+        }
+        (Item::Ping(payload), _) => {
             let mut pong = BytesMut::new();
             crate::transport::websocket::put_pong(&mut pong, payload);
             core.write(connection, pong);
             true
         }
-        Item::Pong => true,
-        Item::Close => {
+        (Item::Pong, _) => true,
+        (Item::Close, _) => {
             core.close(connection, CloseReason::Normal);
             false
         }

@@ -65,15 +65,19 @@ pub fn command(text: &str) -> Result<(ReplyTo, Command), (ReplyTo, Problem)> {
         }
         Some(id) => Some(Box::<str>::from(id)),
     };
-    let name = envelope.name.map(|name| serde_json::from_str::<Cow<'_, str>>(name.get()));
-    let Some(Ok(name)) = name else {
-        return Err((id, Problem::field("type", "expected the name of a command")));
-    };
     let data = envelope.data.map_or("{}", RawValue::get);
-    match by_name(&name, data) {
+    match named(envelope.name.map_or("null", RawValue::get), data) {
         Ok(command) => Ok((id, command)),
         Err(problem) => Err((id, problem)),
     }
+}
+
+/// Reads a command of which the transport has found name and data, both JSON.
+pub fn named(name: &str, data: &str) -> Result<Command, Problem> {
+    let Ok(name) = serde_json::from_str::<Cow<'_, str>>(name) else {
+        return Err(Problem::field("type", "expected the name of a command"));
+    };
+    by_name(&name, data)
 }
 
 fn by_name(name: &str, data: &str) -> Result<Command, Problem> {
@@ -118,7 +122,7 @@ fn one_target(room: bool, user: bool) -> Result<(), Problem> {
 }
 
 /// Reads the data of a command.
-fn fields<T: DeserializeOwned>(data: &str) -> Result<T, Problem> {
+pub fn fields<T: DeserializeOwned>(data: &str) -> Result<T, Problem> {
     if !data.starts_with('{') {
         return Err(Problem::field("data", "expected an object"));
     }

@@ -49,10 +49,13 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
         // Checking a signature takes longer than a core should be away from its sockets.
         let claims = core.node.run(async move { verifier.verify(&token) }).await;
         match claims {
-            Ok(Ok(claims)) => match connection.live() {
-                Some(live) => refresh(&core, &connection, id, live, claims).await,
-                None => begin(&core, &connection, id, claims, resume.map_or(After::Live, After::Resume)),
-            },
+            Ok(Ok(claims)) => {
+                if let Some(live) = connection.live() {
+                    return refresh(&core, &connection, id, live, claims).await;
+                }
+                let after = resume.map_or_else(|| connection.after_sign_in(), After::Resume);
+                begin(&core, &connection, id, claims, after);
+            }
             Ok(Err(reason)) if connection.live().is_some() => {
                 // A live connection goes on with the token that it has.
                 error(&core, &connection, id.as_deref(), &Problem::new(Code::Unauthorized, reason.to_string()));

@@ -3,9 +3,11 @@
 //! Sessions and the hub speak in commands and events. A broadcast is encoded once per transport and node; every
 //! recipient of that transport is written the same bytes.
 
+pub mod engineio;
+pub mod socketio;
 pub mod websocket;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rookery_shared::{
     envelope::Event,
     ids::StreamId,
@@ -19,14 +21,16 @@ use std::io::Write as _;
 pub enum Transport {
     /// `/ws`: a JSON text frame each.
     WebSocket,
+    /// `/socket.io/`: the same frames whether the client polls or not.
+    SocketIo,
 }
 
-/// The id of a command as the client gave it: JSON, given back as it came. `None`: no reply is wanted.
+/// The id of a command as its transport writes it, given back as it came. `None`: no reply is wanted.
 pub type CommandId<'a> = Option<&'a str>;
 
 impl Transport {
     /// Every transport, in the order of their numbers.
-    pub const ALL: [Self; 1] = [Self::WebSocket];
+    pub const ALL: [Self; 2] = [Self::WebSocket, Self::SocketIo];
 
     /// Its number, for tables with one place for each.
     pub const fn index(self) -> usize {
@@ -37,6 +41,7 @@ impl Transport {
     pub fn put_event(self, event: &Event, out: &mut BytesMut) {
         match self {
             Self::WebSocket => put_ws_event(event, out),
+            Self::SocketIo => socketio::put_event(event, out),
         }
     }
 
@@ -62,18 +67,23 @@ impl Transport {
                 websocket::put_text_head(out, body.len());
                 out.put_slice(&body);
             }
+            Self::SocketIo => socketio::put_frame(id, name, data, out),
         }
     }
 
     /// Puts an error, in answer to a command or not.
     pub fn put_error(self, id: CommandId<'_>, problem: &Problem, out: &mut BytesMut) {
-        self.put_frame(id, "error", problem, out);
+        match self {
+            Self::WebSocket => self.put_frame(id, "error", problem, out),
+            Self::SocketIo => socketio::put_error(id, problem, out),
+        }
     }
 
-    /// Puts what says why the connection ends.
-    pub fn put_close(self, reason: CloseReason, out: &mut BytesMut) {
+    /// Puts what says why the connection ends. `joined`: whether events may be sent to the client.
+    pub fn put_close(self, reason: CloseReason, joined: bool, out: &mut BytesMut) {
         match self {
             Self::WebSocket => websocket::put_close(out, reason),
+            Self::SocketIo => socketio::put_close(reason, joined, out),
         }
     }
 
@@ -81,7 +91,39 @@ impl Transport {
     pub const fn ping(self) -> &'static [u8] {
         match self {
             Self::WebSocket => websocket::PING_FRAME,
+            Self::SocketIo => engineio::PING_FRAME,
         }
+    }
+}
+
+/// Room for what is around the data of an event.
+const AROUND_DATA: usize = 160;
+
+/// Events for several connections: encoded when the first recipient of a transport is met, and once for each.
+#[derive(Debug)]
+pub struct Shared {
+    events: Vec<Event>,
+    frames: [Bytes; Transport::ALL.len()],
+}
+
+impl Shared {
+    /// Nothing is encoded yet.
+    pub fn new(events: Vec<Event>) -> Self {
+        Self { events, frames: std::array::from_fn(|_| Bytes::new()) }
+    }
+
+    /// The frames as this transport has them, back to back.
+    pub fn frames(&mut self, transport: Transport) -> &Bytes {
+        let frames = &mut self.frames[transport.index()];
+        if frames.is_empty() {
+            let size = self.events.iter().map(|event| event.data.len() + AROUND_DATA).sum();
+            let mut out = BytesMut::with_capacity(size);
+            for event in &self.events {
+                transport.put_event(event, &mut out);
+            }
+            *frames = out.freeze();
+        }
+        frames
     }
 }
 
@@ -121,6 +163,17 @@ mod tests {
         Transport::WebSocket.put_event(&event, &mut out);
         assert_eq!(usize::from(out[1]), out.len() - 2, "the head tells the length");
         serde_json::from_slice(&out[2..]).expect("JSON")
+    }
+
+    #[test]
+    fn frames_are_made_once_for_each_transport_that_somebody_uses() {
+        let header = Header::new(Kind::Message, StreamId::Room(RoomId::new()), 1);
+        let mut shared = Shared::new(vec![Event { header, data: "{}".into() }; 2]);
+        let first = shared.frames(Transport::SocketIo).as_ptr();
+        assert_eq!(shared.frames(Transport::SocketIo).as_ptr(), first, "the same bytes");
+        assert!(shared.frames[Transport::WebSocket.index()].is_empty(), "nobody asked for these");
+        let ours = shared.frames(Transport::SocketIo).clone();
+        assert_ne!(shared.frames(Transport::WebSocket), &ours);
     }
 
     #[test]

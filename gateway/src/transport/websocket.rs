@@ -11,6 +11,8 @@ use rookery_shared::protocol::CloseReason;
 pub enum Item<'a> {
     /// A whole text message.
     Text(&'a str),
+    /// A whole binary message; what it says is never looked at.
+    Binary,
     /// A ping with its payload, to be sent back.
     Ping(&'a [u8]),
     /// A pong; only says that the client lives.
@@ -24,8 +26,11 @@ pub enum Item<'a> {
 pub struct Decoder {
     /// The beginning of a frame whose rest has not come.
     partial: Vec<u8>,
-    /// The payload so far of a message in fragments; `None` between messages.
-    message: Option<Vec<u8>>,
+    /// Opcode and payload so far of a message in fragments; `None` between messages.
+    message: Option<(u8, Vec<u8>)>,
+    /// How many binary messages the last text has announced that have not come. Socket.IO's; it is kept here because a
+    /// decoder is there only while something is incomplete.
+    pub attachments: u32,
 }
 
 const CONTINUATION: u8 = 0;
@@ -49,7 +54,7 @@ struct Head {
 impl Decoder {
     /// Whether nothing waits for a rest, so that the decoder can be forgotten.
     pub fn is_idle(&self) -> bool {
-        self.partial.is_empty() && self.message.is_none()
+        self.partial.is_empty() && self.message.is_none() && self.attachments == 0
     }
 
     /// Takes the bytes of one read and hands out what is complete, in order. Messages may have `limit` bytes at most.
@@ -111,13 +116,12 @@ impl Decoder {
             (PING, _) => Ok(sink(Item::Ping(payload))),
             (PONG, _) => Ok(sink(Item::Pong)),
             (CLOSE, _) => check_close(payload).map(|()| sink(Item::Close)),
-            (BINARY, None) => Err(CloseReason::UnsupportedData),
-            (TEXT, None) if head.last => text(payload).map(|text| sink(Item::Text(text))),
-            (TEXT, message @ None) => {
-                *message = Some(payload.to_vec());
+            (opcode @ (TEXT | BINARY), None) if head.last => whole(opcode, payload, sink),
+            (opcode @ (TEXT | BINARY), message @ None) => {
+                *message = Some((opcode, payload.to_vec()));
                 Ok(true)
             }
-            (CONTINUATION, Some(message)) => {
+            (CONTINUATION, Some((_, message))) => {
                 if message.len() + payload.len() > limit {
                     return Err(CloseReason::TooLarge);
                 }
@@ -125,12 +129,17 @@ impl Decoder {
                 if !head.last {
                     return Ok(true);
                 }
-                let message = self.message.take().unwrap_or_default();
-                text(&message).map(|text| sink(Item::Text(text)))
+                let (opcode, message) = self.message.take().unwrap_or_default();
+                whole(opcode, &message, sink)
             }
             _ => Err(CloseReason::ProtocolError),
         }
     }
+}
+
+/// A message is there in full.
+fn whole(opcode: u8, payload: &[u8], sink: &mut dyn FnMut(Item<'_>) -> bool) -> Result<bool, CloseReason> {
+    if opcode == BINARY { Ok(sink(Item::Binary)) } else { text(payload).map(|text| sink(Item::Text(text))) }
 }
 
 /// Reads a frame's head; `None` while it is not there in full. Refuses what can be refused before the payload comes.
@@ -214,6 +223,22 @@ pub fn put_close(out: &mut BytesMut, reason: CloseReason) {
     out.put_slice(text);
 }
 
+/// The first of the server's own frames: its payload, whether that is text, and what comes behind it. `None` at the
+/// end.
+pub fn next_own_frame(bytes: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let [first, short, rest @ ..] = bytes else { return None };
+    let (length, rest) = match (short, rest) {
+        (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
+        (127, rest) => {
+            let (length, rest) = rest.split_first_chunk::<8>()?;
+            (usize::try_from(u64::from_be_bytes(*length)).ok()?, rest)
+        }
+        (short, rest) => (usize::from(*short), rest),
+    };
+    let (payload, rest) = rest.split_at_checked(length)?;
+    Some((payload, first & 0x0f == TEXT, rest))
+}
+
 fn put_head(out: &mut BytesMut, opcode: u8, payload: usize) {
     out.put_u8(0x80 | opcode);
     // Each branch has checked that the cast loses nothing.
@@ -270,10 +295,9 @@ mod tests {
     #[test]
     fn what_the_protocol_forbids_is_refused_with_its_reason() {
         let unmasked = [0x81, 0x01, b'a'];
-        let cases: [(&[u8], CloseReason); 9] = [
+        let cases: [(&[u8], CloseReason); 8] = [
             (&unmasked, CloseReason::ProtocolError),
             (&client_frame(0xc1, b"a"), CloseReason::ProtocolError),
-            (&client_frame(0x82, b"a"), CloseReason::UnsupportedData),
             (&client_frame(0x80, b"a"), CloseReason::ProtocolError),
             (&client_frame(0x83, b"a"), CloseReason::ProtocolError),
             (&client_frame(0x09, b"a"), CloseReason::ProtocolError),
@@ -284,6 +308,25 @@ mod tests {
         for (bytes, reason) in cases {
             assert_eq!(decode_in(&[bytes]), Err(reason));
         }
+    }
+
+    #[test]
+    fn a_binary_message_is_told_as_such_in_fragments_too() {
+        let bytes = [client_frame(0x82, &[0xff]), client_frame(0x02, &[0xff]), client_frame(0x80, &[0xfe])].concat();
+        assert_eq!(decode_in(&[&bytes]).expect("valid"), ["Binary", "Binary"]);
+    }
+
+    #[test]
+    fn own_frames_of_every_length_are_read_back() {
+        for length in [0, 125, 126, 65_535, 65_536] {
+            let mut out = BytesMut::new();
+            put_text_head(&mut out, length);
+            out.put_bytes(b'a', length);
+            out.put_slice(b"rest");
+            let (payload, is_text, rest) = next_own_frame(&out).expect("a frame");
+            assert_eq!((payload.len(), is_text, rest), (length, true, &b"rest"[..]));
+        }
+        assert_eq!(next_own_frame(&[]), None);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What people see of a whole installation: the cluster with real Redis and MongoDB, and the standalone program.
 
 mod changes;
+mod clients;
 mod faults;
 mod harness;
 mod lossy;
@@ -8,5 +9,6 @@ mod receipts;
 mod resume;
 mod rooms;
 mod settings;
+mod socketio;
 mod sockets;
 mod talk;

@@ -1,9 +1,13 @@
 //! Installations to test: the whole cluster with real Redis and MongoDB, or the standalone program. Both end with their
 //! handle.
 
+pub(crate) mod engine;
+pub(crate) mod haproxy;
 pub(crate) mod person;
 pub(crate) mod socket;
 
+pub(crate) use engine::{Client, Ended, Poller};
+pub(crate) use haproxy::Haproxy;
 pub(crate) use person::Person;
 pub(crate) use socket::{Closed, Socket};
 
@@ -22,6 +26,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     sync::{Mutex, oneshot},
     task::JoinHandle,
 };
@@ -32,11 +37,13 @@ const SECRET: &str = "5f1d7a0c93b84e62a1c4d0e7f2b3a596";
 /// One MongoDB for all tests that run at the same time: each has a database of its own.
 static MONGO: Mutex<Weak<MongoServer>> = Mutex::const_new(Weak::new());
 
-/// A server that stops, in good order, with its handle.
+/// A server that stops, in good order, with its handle. It has a runtime of its own, so that it can be ended like a
+/// process that is killed: with everything that it has under way.
 struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
+    runtime: Option<Runtime>,
 }
 
 impl Drop for Server {
@@ -45,6 +52,9 @@ impl Drop for Server {
             let _ = stop.send(());
         }
         self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -69,6 +79,25 @@ impl Installation {
     pub(crate) fn gateway(&self, index: usize) -> String {
         let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
         format!("ws://{}/ws", servers[index % servers.len()].address)
+    }
+
+    /// The base address of a gateway's Socket.IO.
+    pub(crate) fn socketio(&self, index: usize) -> String {
+        let servers = if self.gateways.is_empty() { &self.apis } else { &self.gateways };
+        format!("http://{}", servers[index % servers.len()].address)
+    }
+
+    /// Ends a gateway at once: its sockets close, and it answers nothing more.
+    pub(crate) fn kill_gateway(&mut self, index: usize) {
+        drop(self.gateways.remove(index));
+    }
+
+    /// Tells a gateway to stop, in good order, and does not wait for it.
+    pub(crate) fn stop_gateway(&mut self, index: usize) {
+        let servers = if self.gateways.is_empty() { &mut self.apis } else { &mut self.gateways };
+        if let Some(stop) = servers[index].stop.take() {
+            let _ = stop.send(());
+        }
     }
 
     /// Ends an api at once.
@@ -104,14 +133,23 @@ fn environment(changes: &[(&str, &str)]) -> Vec<(String, String)> {
 type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs a server on a free port.
-async fn serve<F: Future<Output = ()> + Send + 'static>(run: impl FnOnce(TcpListener, Stopped) -> F) -> Server {
+async fn serve<F: Future<Output = ()> + Send + 'static>(
+    run: impl FnOnce(TcpListener, Stopped) -> F + Send + 'static,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
     let stopped = Box::pin(async move {
         let _ = stopped.await;
     });
-    Server { address, stop: Some(stop), task: tokio::spawn(run(listener, stopped)) }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    // The listener belongs to the runtime that serves it.
+    let listener = listener.into_std().expect("a socket");
+    let entered = runtime.enter();
+    let listener = TcpListener::from_std(listener).expect("a socket");
+    drop(entered);
+    let task = runtime.spawn(async move { run(listener, stopped).await });
+    Server { address, stop: Some(stop), task, runtime: Some(runtime) }
 }
 
 /// A cluster: so many gateways and apis, Redis and MongoDB.
@@ -178,7 +216,7 @@ pub(crate) async fn with_bus(changes: &[(&str, &str)], publisher: fn(SharedBus) 
     let mut pairs = environment(changes);
     pairs.push(("ROOKERY_DATA".to_owned(), data.path().display().to_string()));
     let config = StandaloneConfig::read(&Env::from_pairs(pairs)).expect("a configuration");
-    let server = serve(|listener, stopped| async move {
+    let server = serve(move |listener, stopped| async move {
         let program = Standalone::with_publisher(config, Metrics::detached(), publisher).await.expect("it starts");
         program.serve(listener, stopped).await;
     })
