@@ -4,6 +4,7 @@ mod changes;
 mod faults;
 mod harness;
 mod lossy;
+mod migrating;
 mod receipts;
 mod resume;
 mod settings;
