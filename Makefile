@@ -26,17 +26,23 @@ cluster: ## start the whole cluster on loopback: Redis, MongoDB, 2 apis, 2 gatew
 	@exec scripts/cluster
 
 .PHONY: test
-test: ## install what the tests need, then format check, lints, all tests, docs
+test: ## install what the tests need, then format check, lints, all tests, the API against its description, docs
 	@scripts/timed 'test dependencies' scripts/install-test-deps
 	@scripts/timed 'scripts and configurations' scripts/check-files
 	@scripts/timed 'format' cargo fmt --all --check
 	@scripts/timed 'lints' cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	@MONGOD="$$(scripts/find-mongod)" scripts/timed 'tests' cargo test --workspace --all-features --locked
+	@scripts/timed 'the API against its description' scripts/check-api
 	@RUSTDOCFLAGS='-D warnings' scripts/timed 'docs' cargo doc --workspace --no-deps --locked
 
 .PHONY: test-deps
 test-deps: ## install what the tests and the cluster need beside Rust
 	@scripts/install-test-deps
+
+.PHONY: check-api
+check-api: ## try the REST API against its own description (ARGS='--max-examples 500')
+	@scripts/install-test-deps
+	@scripts/check-api $(ARGS)
 
 .PHONY: docs-api
 docs-api: ## write docs/openapi.json and docs/asyncapi.json anew, after a change of routes or shapes

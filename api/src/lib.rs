@@ -3,6 +3,7 @@
 mod actor;
 mod address;
 mod app;
+mod asyncapi;
 mod cache;
 pub mod config;
 mod emoji;

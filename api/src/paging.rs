@@ -1,6 +1,6 @@
 //! Pages of lists: how many, and from where.
 
-use crate::store::Part;
+use crate::{store::Part, text::MAX_EXACT};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rookery_shared::protocol::Problem;
 use serde::{Serialize, de::DeserializeOwned};
@@ -43,7 +43,10 @@ impl Params {
 
     /// A number that may be absent.
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
-        let parse = |text: &String| text.parse().map_err(|_| Problem::field(name, "is a number"));
+        let parse = |text: &String| {
+            let number = text.parse().ok().filter(|number| *number <= MAX_EXACT);
+            number.ok_or_else(|| Problem::field(name, format!("is a number from 0 to {MAX_EXACT}")))
+        };
         self.0.get(name).map(parse).transpose()
     }
 

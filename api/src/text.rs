@@ -17,6 +17,9 @@ const MAX_CONTENT: usize = 4_000;
 /// A character may be made of any number of code points; so many bytes for each on average are enough for any script.
 const BYTES_PER_CHARACTER: usize = 32;
 
+/// The largest number that is exact in every program that reads JSON.
+pub(crate) const MAX_EXACT: u64 = (1 << 53) - 1;
+
 /// Collects what is wrong, so that a caller learns all of it at once.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<FieldError>);
@@ -207,6 +210,10 @@ pub(crate) fn attachment(file: Attachment) -> Checked<Attachment> {
     let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
     if file.mime.len() > 255 || !file.mime.split_once('/').is_some_and(|(kind, sort)| token(kind) && token(sort)) {
         return Err("has a media type like image/png".into());
+    }
+    // Larger numbers are not exact everywhere: JavaScript counts no further.
+    if file.size > MAX_EXACT {
+        return Err("has a size of at most 9007199254740991".into());
     }
     let name = line(file.name, 255).map_err(|_| Cow::from("has a name of 1 to 255 characters"))?;
     Ok(Attachment { name, ..file })

@@ -1,4 +1,4 @@
-use crate::routes::document;
+use crate::{asyncapi, routes::document};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -38,6 +38,11 @@ fn the_committed_description_is_the_one_of_the_code() {
 }
 
 #[test]
+fn the_committed_description_of_the_sockets_is_the_one_of_the_code() {
+    is_fresh("docs/asyncapi.json", &asyncapi::document());
+}
+
+#[test]
 fn every_operation_has_a_name_of_its_own_an_area_and_a_summary() {
     let document = openapi();
     let areas: BTreeSet<_> =
@@ -55,13 +60,14 @@ fn every_operation_has_a_name_of_its_own_an_area_and_a_summary() {
 
 #[test]
 fn every_reference_leads_somewhere() {
-    let document = openapi();
-    walk(&document, &mut |value| {
-        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
-            let pointer = reference.strip_prefix('#').unwrap_or_default();
-            assert!(document.pointer(pointer).is_some(), "{reference}");
-        }
-    });
+    for document in [openapi(), asyncapi::document()] {
+        walk(&document, &mut |value| {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap_or_default();
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+        });
+    }
 }
 
 #[test]
@@ -76,4 +82,69 @@ fn no_route_for_clients_is_without_a_description() {
         let text = fs::read_to_string(&file).expect("is read");
         assert!(!text.contains(".route("), "{name}: .route(…) goes past the description, .routes(routes!(…)) does not");
     }
+}
+
+/// The examples of bodies in the documentation: what they are for, and the JSON.
+fn bodies() -> Vec<(String, Value)> {
+    let text = fs::read_to_string(path("docs/rest.md")).expect("is read");
+    let blocks = text.split("```json body of ").skip(1).map(|block| {
+        let (what, rest) = block.split_once('\n').expect("a first line");
+        let json = rest.split("```").next().unwrap_or_default();
+        (what.to_owned(), serde_json::from_str(json).unwrap_or_else(|error| panic!("{what}: {error}")))
+    });
+    blocks.collect()
+}
+
+#[test]
+fn examples_of_bodies_have_the_fields_of_their_description() {
+    let (document, bodies) = (openapi(), bodies());
+    assert!(bodies.len() >= 3, "the examples are found");
+    for (what, body) in bodies {
+        let (method, path) = what.split_once(' ').expect("a method and a path");
+        let operation = &document["paths"][format!("/api/v1{path}")][method.to_lowercase()];
+        let reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+        let schema = reference.and_then(|it| document.pointer(it.strip_prefix('#')?));
+        let schema = schema.unwrap_or_else(|| panic!("{what} has no body"));
+        for field in body.as_object().expect("an object").keys() {
+            assert!(schema["properties"].get(field).is_some(), "{what} has no {field}");
+        }
+        for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(body.get(field).is_some(), "{what} lacks {field}");
+        }
+    }
+}
+
+/// A path with every parameter under the same name, and without a query.
+fn template(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn every_route_that_the_documentation_names_is_there() {
+    let document = openapi();
+    let mut there = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("methods").keys() {
+            there.insert((method.to_uppercase(), template(path.strip_prefix("/api/v1").unwrap_or(path))));
+        }
+    }
+    let mut named = 0;
+    for (file, column) in [("docs/rest.md", 1), ("docs/migrating.md", 2)] {
+        let text = fs::read_to_string(path(file)).expect("is read");
+        for row in text.lines().filter(|line| line.starts_with('|')) {
+            let cell = row.split(" | ").nth(column - 1).unwrap_or_default();
+            for code in cell.split('`').skip(1).step_by(2) {
+                let Some((method, rest)) = code.split_once(' ') else { continue };
+                if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method) || !rest.starts_with('/') {
+                    continue;
+                }
+                let route = (method.to_owned(), template(rest.split(' ').next().unwrap_or_default()));
+                assert!(there.contains(&route), "{file}: {code} is not there");
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 60, "the tables are found");
 }

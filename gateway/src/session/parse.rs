@@ -149,6 +149,7 @@ fn missing_field(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rookery_shared::protocol::vocabulary::COMMANDS;
 
     fn problem(text: &str) -> (Option<String>, Problem) {
         let (id, problem) = command(text).expect_err("wrong");
@@ -205,5 +206,21 @@ mod tests {
     fn unknown_fields_and_a_missing_id_do_no_harm() {
         let text = r#"{"type":"leave_room","data":{"roomId":"01900000-0000-7000-8000-000000000001","a":1},"b":2}"#;
         assert!(matches!(command(text), Ok((None, Command::LeaveRoom(_)))));
+    }
+
+    #[test]
+    fn the_commands_that_are_understood_are_those_of_the_vocabulary() {
+        for word in COMMANDS {
+            let understood = by_name(word.name, "{}").map_err(|problem| problem.code);
+            assert_ne!(understood.err(), Some(Code::UnknownCommand), "{}", word.name);
+        }
+        // The names that `by_name` matches, as they are written there.
+        let matched = include_str!("parse.rs").lines().filter_map(|line| {
+            let (name, rest) = line.trim().strip_prefix('"')?.split_once("\" => ")?;
+            (rest.starts_with("Command::") || rest == "{").then_some(name)
+        });
+        for name in matched {
+            assert!(COMMANDS.iter().any(|word| word.name == name), "{name} is not in the vocabulary");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// `authenticate`.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
     /// An access token.
@@ -88,7 +88,7 @@ pub struct Authenticated {
 }
 
 /// `join_room`.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinRoom {
     /// Which room.
@@ -147,7 +147,7 @@ pub struct Draft {
 }
 
 /// `send_message`: a draft, and where it goes: `roomId` or `to`, exactly one of them.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
     /// Into this room.
@@ -226,7 +226,7 @@ pub struct ReadUpTo {
 }
 
 /// `typing`: `roomId` or `to`, exactly one of them.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Typing {
     /// In this room.

@@ -5,6 +5,7 @@
 pub mod close;
 pub mod command;
 pub mod error;
+pub mod vocabulary;
 
 pub use close::CloseReason;
 pub use error::{Code, FieldError, Problem};

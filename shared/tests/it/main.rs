@@ -2,6 +2,7 @@
 
 mod bus;
 mod bus_redis;
+mod examples;
 mod harness;
 mod limits;
 mod presence;

@@ -5,6 +5,7 @@ mod clients;
 mod faults;
 mod harness;
 mod lossy;
+mod migrating;
 mod receipts;
 mod resume;
 mod rooms;
