@@ -9,6 +9,7 @@ mod messages;
 mod ops;
 mod page;
 mod rooms;
+mod search;
 mod users;
 
 pub(crate) use ops::Readiness;
@@ -46,6 +47,7 @@ fn rest() -> OpenApiRouter<Api> {
         .merge(conversations::router())
         .merge(messages::router())
         .merge(marks::router())
+        .merge(search::router())
         .merge(description::router())
 }
 

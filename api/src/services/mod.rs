@@ -9,6 +9,7 @@ pub(crate) mod messages;
 pub(crate) mod reactions;
 pub(crate) mod reads;
 pub(crate) mod rooms;
+pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod sessions;
 

@@ -11,4 +11,6 @@ mod messages;
 mod reactions;
 mod reads;
 mod rooms;
+mod search;
+mod searching;
 mod sessions;

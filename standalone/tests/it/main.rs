@@ -6,6 +6,7 @@ mod harness;
 mod lossy;
 mod receipts;
 mod resume;
+mod search;
 mod settings;
 mod sockets;
 mod talk;
