@@ -10,6 +10,7 @@ use crate::{
     reader::Reader,
     requests::RequestLimiter,
     routes::Readiness,
+    search::Indexer,
     services::{facts::Facts, hidden::Shown, purge::Purges, reads::Moves},
     store::SharedStore,
     writer::{Heads, Planned, Writer},
@@ -76,6 +77,7 @@ pub struct Inner {
     pub(crate) verifier: TokenVerifier,
     pub(crate) passwords: Passwords,
     pub(crate) publisher: Publisher,
+    indexer: Indexer,
     pub(crate) requests: RequestLimiter,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
@@ -117,7 +119,9 @@ impl Api {
         measured::describe();
         let reader = Reader::new(store);
         let publisher = Publisher::new(bus);
-        let writer = Writer::with_reader(reader.clone(), publisher.clone(), config.writer.clone());
+        let indexer = Indexer::start(reader.store().clone(), &config.indexer);
+        let writer =
+            Writer::with_reader(reader.clone(), publisher.clone(), Some(indexer.clone()), config.writer.clone());
         let api = Self(Arc::new(Inner {
             requests: RequestLimiter::new(config.limits.requests),
             passwords: Passwords::new(),
@@ -135,6 +139,7 @@ impl Api {
             issuer,
             verifier,
             publisher,
+            indexer,
             metrics,
             internal_secret,
             config,
@@ -157,6 +162,12 @@ impl Api {
     {
         let api = self.clone();
         self.writer.change(streams, move |heads| decide(api.clone(), heads)).await
+    }
+
+    /// Brings to an end what this api does beside its requests, when there are no more of them. Takes a few seconds at
+    /// most; what is not done by then is done by another api, or at the next start.
+    pub async fn finish(&self) {
+        self.indexer.finish().await;
     }
 
     /// The epoch that cursors belong to.

@@ -1,6 +1,6 @@
 //! The api's settings, read from the environment here and nowhere else.
 
-use crate::{address::Network, writer::WriterConfig};
+use crate::{address::Network, search::IndexerConfig, writer::WriterConfig};
 use rookery_shared::{
     config::{Common, ConfigError, Env, token_keys},
     limits::Limit,
@@ -28,6 +28,8 @@ pub struct ApiConfig {
     pub presence: PresenceConfig,
     /// In which rooms it is told who has read what.
     pub receipts: ReceiptConfig,
+    /// How messages come into the search index. Not read from the environment.
+    pub indexer: IndexerConfig,
 }
 
 /// In which rooms it is told who has read what; in larger ones it can be asked for.
@@ -137,7 +139,7 @@ impl ApiConfig {
         let receipts = ReceiptConfig { max_room: env.get("ROOKERY_RECEIPTS_MAX_ROOM", default.receipts.max_room)? };
         let writer =
             WriterConfig { shards: env.get("ROOKERY_WRITER_SHARDS", default.writer.shards)?, ..default.writer };
-        Ok(Self { sessions, limits, http, writer, presence, receipts })
+        Ok(Self { sessions, limits, http, writer, presence, receipts, indexer: default.indexer })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The metrics of the api, each with its name, its unit and what it says.
 
-use metrics::{Unit, describe_counter, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Describes every metric that this crate records.
 pub(crate) fn describe() {
@@ -14,5 +14,9 @@ pub(crate) fn describe() {
     describe_counter!("rookery_api_writer_refused_total", "messages refused because too much waited");
     describe_counter!("rookery_api_writer_dropped_total", "writes dropped because they had waited too long");
     describe_counter!("rookery_api_published_events_total", "events handed to the bus");
+    describe_histogram!("rookery_api_index_seconds", Unit::Seconds, "one write of messages into the search index");
+    describe_gauge!("rookery_api_index_queue_bytes", Unit::Bytes, "messages that wait to be indexed");
+    describe_counter!("rookery_api_indexed_messages_total", "messages written into the search index");
+    describe_counter!("rookery_api_index_missed_total", "messages that did not fit into that queue, read again later");
     describe_counter!("rookery_api_limited_requests_total", "requests refused by the limit of their caller");
 }

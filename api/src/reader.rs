@@ -78,6 +78,7 @@ impl Reader {
                 | Op::ReplaceRoom(_)
                 | Op::ExpectRoom(..)
                 | Op::ReplaceMessage(_)
+                | Op::Index(_)
                 | Op::PutRecord(_)
                 | Op::DeleteRecord(_) => {}
             }

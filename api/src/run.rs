@@ -67,5 +67,6 @@ pub async fn run(
     });
     let app = api.router().merge(api.internal_router());
     lifecycle::serve(listener, app, shutdown, common.shutdown_deadline).await;
+    api.finish().await;
     Ok(())
 }

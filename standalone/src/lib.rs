@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 pub struct Standalone {
     app: Router,
     gateway: Gateway,
+    api: Api,
     deadline: Duration,
 }
 
@@ -45,7 +46,9 @@ impl Standalone {
         metrics: Metrics,
         publisher: impl FnOnce(SharedBus) -> SharedBus,
     ) -> anyhow::Result<Self> {
-        let StandaloneConfig { common, data, api, gateway } = config;
+        let StandaloneConfig { common, data, mut api, gateway } = config;
+        // Nobody else writes this store: what is not indexed was left by this program's last life.
+        api.indexer.takeover_after = Duration::ZERO;
         fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
         let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
         let store = SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")?;
@@ -72,7 +75,7 @@ impl Standalone {
             interest,
         })?;
         let app = api.router().merge(gateway.sockets());
-        Ok(Self { app, gateway, deadline: common.shutdown_deadline })
+        Ok(Self { app, gateway, api, deadline: common.shutdown_deadline })
     }
 
     /// Serves pages, REST and sockets on one port until `shutdown` completes, and stops in good order.
@@ -84,6 +87,7 @@ impl Standalone {
         };
         lifecycle::serve(listener, self.app, drained, self.deadline).await;
         self.gateway.node.retire().await;
+        self.api.finish().await;
     }
 }
 

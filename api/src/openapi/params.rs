@@ -1,6 +1,10 @@
 //! The parameters of URLs, as the description gives them; [`Params`](crate::paging::Params) is what reads them.
 
-use utoipa::IntoParams;
+use rookery_shared::{
+    clock::Time,
+    ids::{RoomId, UserId},
+};
+use utoipa::{IntoParams, ToSchema};
 
 /// A page of a list.
 #[derive(IntoParams)]
@@ -50,4 +54,38 @@ pub(crate) struct Wanted {
     /// The beginning of a word of the name.
     #[param(max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     q: Option<String>,
+}
+
+/// What is looked for in messages.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct MessageSearch {
+    /// Words, beginnings of words, emoji: each of them is in the message. Cases and widths do not matter, accents do.
+    #[param(min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    q: String,
+    /// Only in this room; else in all that the caller is in.
+    #[param(inline)]
+    room_id: Option<RoomId>,
+    /// Only by this user.
+    #[param(inline)]
+    from: Option<UserId>,
+    /// Only what was sent at this time or later.
+    #[param(inline)]
+    since: Option<Time>,
+    /// Only what was sent before this time.
+    #[param(inline)]
+    until: Option<Time>,
+    /// The most relevant first (the default), or the newest.
+    #[param(inline)]
+    sort: Option<MessageOrder>,
+}
+
+/// In which order messages that were found are listed.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) enum MessageOrder {
+    Relevance,
+    Newest,
 }

@@ -11,6 +11,7 @@ mod messages;
 mod ops;
 mod page;
 mod rooms;
+mod search;
 mod users;
 
 pub(crate) use ops::Readiness;
@@ -50,6 +51,7 @@ fn rest() -> OpenApiRouter<Api> {
         .merge(conversations::router())
         .merge(messages::router())
         .merge(marks::router())
+        .merge(search::router())
         .merge(description::router())
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod reactions;
 pub(crate) mod reads;
 pub(crate) mod room_changes;
 pub(crate) mod rooms;
+pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod sessions;
 

@@ -103,6 +103,8 @@ pub enum Op {
     /// A message as it is now; its rev is one more than the stored one, else `Stale`. The words of a tombstone leave the
     /// search index.
     ReplaceMessage(MessageRow),
+    /// The words of a message, as [`Store::index`] writes them.
+    Index(IndexedMessage),
     /// A new account, as [`Store::insert_user`] makes it.
     InsertUser(UserRow),
     /// An account as it is now, as [`Store::replace_user`] writes it.
@@ -175,8 +177,8 @@ pub struct SearchQuery {
     pub since: Option<Time>,
     /// Stored before this time.
     pub until: Option<Time>,
-    /// Older than this one, by time and id.
-    pub before: Option<(Time, MessageId)>,
+    /// Which part of all that match, by time and id, newest first.
+    pub part: Part<(Time, MessageId)>,
     /// At most so many.
     pub limit: u32,
 }
@@ -273,6 +275,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every membership of a user, in rooms that are not deleted, with room and member count, and the time and place of
     /// the newest message (or of the making of the room), most recent first.
     fn rooms_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<MembershipOf>>;
+    /// In which rooms a user is, and from which place on they see each; those that they joined last first.
+    fn places_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<(RoomId, u64)>>;
     /// Whether someone other than this user owns a room.
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool>;
     /// Who should own a room when this user goes: another owner, else the longest-standing moderator, else the

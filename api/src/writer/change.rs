@@ -4,6 +4,7 @@
 use super::{Tools, Writer, shard::Ran};
 use crate::{
     problem,
+    search::indexed,
     store::{Op, StoreError, rows::EntryRow},
 };
 use metrics::{counter, histogram};
@@ -132,7 +133,7 @@ where
             Ok(heads) => Heads(streams.iter().copied().zip(heads).collect()),
             Err(error) => return Outcome::failed(error),
         };
-        let Planned { entries, ops, value } = match decide(heads).await {
+        let Planned { entries, mut ops, value } = match decide(heads).await {
             Ok(planned) => planned,
             Err(problem) => {
                 let store_away = problem.code == Code::Unavailable;
@@ -142,6 +143,7 @@ where
         if entries.is_empty() && ops.is_empty() {
             return Outcome::done(value, Vec::new());
         }
+        index_edits(&mut ops);
         let announced: Vec<_> = entries.iter().map(|entry| (entry.stream, entry.seq)).collect();
         tools.publisher.announce(&announced);
         let started = Instant::now();
@@ -166,6 +168,17 @@ where
             }
         }
     }
+}
+
+/// Lets the words of edited messages change with them. That of a tombstone leave the index is up to the store; a message
+/// that was never edited changes in what it is not searched for.
+fn index_edits(ops: &mut Vec<Op>) {
+    let edited = ops.iter().filter_map(|op| match op {
+        Op::ReplaceMessage(row) if row.edited_at.is_some() && row.deleted_at.is_none() => Some(Op::Index(indexed(row))),
+        _ => None,
+    });
+    let edited: Vec<Op> = edited.collect();
+    ops.extend(edited);
 }
 
 /// Publishes what was committed, as it is now. What cannot be rendered is healed: its head was announced.

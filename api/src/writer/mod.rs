@@ -14,6 +14,7 @@ pub use change::{Heads, Planned};
 use crate::{
     publisher::Publisher,
     reader::Reader,
+    search::Indexer,
     store::{SharedStore, rows::MessageRow},
 };
 use bytes::Bytes;
@@ -177,6 +178,8 @@ struct Queue {
 pub(crate) struct Tools {
     pub(crate) reader: Reader,
     pub(crate) publisher: Publisher,
+    /// Makes what is stored searchable; a writer by itself does without.
+    pub(crate) indexer: Option<Indexer>,
     pub(crate) config: WriterConfig,
 }
 
@@ -186,14 +189,19 @@ const JOB_WEIGHT: u32 = 512;
 impl Writer {
     /// Starts the shards on the current runtime.
     pub fn start(store: SharedStore, bus: SharedBus, config: WriterConfig) -> Self {
-        Self::with_reader(Reader::new(store), Publisher::new(bus), config)
+        Self::with_reader(Reader::new(store), Publisher::new(bus), None, config)
     }
 
     /// Starts the shards with a reader whose caches others share.
-    pub(crate) fn with_reader(reader: Reader, publisher: Publisher, config: WriterConfig) -> Self {
+    pub(crate) fn with_reader(
+        reader: Reader,
+        publisher: Publisher,
+        indexer: Option<Indexer>,
+        config: WriterConfig,
+    ) -> Self {
         let count = config.shards.max(1);
         let bytes = config.queue_bytes;
-        let tools = Arc::new(Tools { reader, publisher, config });
+        let tools = Arc::new(Tools { reader, publisher, indexer, config });
         let shards = (0..count).map(|_| {
             let capacity = usize::try_from(bytes / JOB_WEIGHT).unwrap_or(usize::MAX).max(1);
             let (work, queue) = mpsc::channel(capacity);

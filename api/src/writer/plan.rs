@@ -110,8 +110,8 @@ pub(super) struct Senders {
 }
 
 impl Senders {
-    /// Answers with what is stored under the client id, and gives the event to publish.
-    pub(super) fn settle(self, row: MessageRow, repeated: bool) -> Event {
+    /// Answers with what is stored under the client id, and gives the event to publish and what was stored.
+    pub(super) fn settle(self, row: MessageRow, repeated: bool) -> (Event, Arc<Stored>) {
         let data = render::message_json(&row, &self.author);
         let event = Event {
             header: Header {
@@ -131,7 +131,7 @@ impl Senders {
             };
             waiter.answer(answer);
         }
-        event
+        (event, stored)
     }
 }
 

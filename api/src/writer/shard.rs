@@ -234,12 +234,17 @@ impl Shard {
             Ok(appended) => appended,
             Err(error) => return Attempt::Failed(error, SendError::Unknown),
         };
-        let mut events = Vec::with_capacity(committed);
+        let (mut events, mut stored) = (Vec::with_capacity(committed), Vec::with_capacity(committed));
         for (row, senders) in plan.committed(committed) {
             self.heads.put(row.room, row.seq);
-            events.push(senders.settle(row, false));
+            let (event, message) = senders.settle(row, false);
+            events.push(event);
+            stored.push(message);
         }
         self.tools.publisher.publish(events);
+        if let Some(indexer) = &self.tools.indexer {
+            indexer.stored(stored);
+        }
         if plan.is_empty() {
             return Attempt::Went;
         }
@@ -263,7 +268,7 @@ impl Shard {
         let repeats = plan.repeats(found);
         let mut visible = !repeats.is_empty();
         counter!("rookery_api_repeated_sends_total").increment(repeats.len() as u64);
-        let events: Vec<Event> = repeats.into_iter().map(|(row, senders)| senders.settle(row, true)).collect();
+        let events: Vec<Event> = repeats.into_iter().map(|(row, senders)| senders.settle(row, true).0).collect();
         self.tools.publisher.publish(events);
         if let Some((room, tried)) = first {
             let mut rooms = plan.rooms();

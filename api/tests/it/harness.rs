@@ -120,39 +120,47 @@ impl Cluster {
         config: ApiConfig,
     ) -> Self {
         let keys = TokenKeys::shared_secret(random_secret().as_bytes());
-        let (mut urls, mut apis) = (Vec::new(), Vec::new());
+        let shared = store.store.clone();
+        let (apis, urls, next) = (Vec::new(), Vec::new(), AtomicUsize::new(0));
+        let mut cluster = Self { store, apis, bus, heard, presence, keys, urls, next };
         for (publisher, limits) in buses.into_iter().zip(limits) {
-            let api = Api::new(Parts {
-                store: store.store.clone(),
-                bus: publisher,
-                presence: presence.clone(),
-                limits,
-                issuer: keys.issuer().expect("signs"),
-                verifier: keys.verifier(),
-                metrics: Metrics::detached(),
-                internal_secret: Some(INTERNAL_SECRET.to_owned()),
-                config: config.clone(),
-            });
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            urls.push(format!("http://{}", listener.local_addr().expect("bound")));
-            let app = api.router().merge(api.internal_router());
-            tokio::spawn(lifecycle::serve(listener, app, pending(), Duration::ZERO));
-            apis.push(api);
+            cluster.add(shared.clone(), publisher, limits, config.clone()).await;
         }
-        Self { store, apis, bus, heard, presence, keys, urls, next: AtomicUsize::new(0) }
+        cluster
+    }
+
+    /// One more api, on a store that is or leads to that of the others; its number.
+    pub(crate) async fn add(
+        &mut self,
+        store: SharedStore,
+        bus: SharedBus,
+        limits: SharedLimits,
+        config: ApiConfig,
+    ) -> usize {
+        let api = self.api(store, bus, limits, config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.urls.push(format!("http://{}", listener.local_addr().expect("bound")));
+        let app = api.router().merge(api.internal_router());
+        tokio::spawn(lifecycle::serve(listener, app, pending(), Duration::ZERO));
+        self.apis.push(api);
+        self.apis.len() - 1
     }
 
     /// One more api, which serves nobody.
     pub(crate) fn another_api(&self, store: SharedStore, config: ApiConfig) -> Api {
+        self.api(store, self.bus.clone(), Arc::new(MemoryLimits::new()), config)
+    }
+
+    fn api(&self, store: SharedStore, bus: SharedBus, limits: SharedLimits, config: ApiConfig) -> Api {
         Api::new(Parts {
             store,
-            bus: self.bus.clone(),
+            bus,
             presence: self.presence.clone(),
-            limits: Arc::new(MemoryLimits::new()),
+            limits,
             issuer: self.keys.issuer().expect("signs"),
             verifier: self.keys.verifier(),
             metrics: Metrics::detached(),
-            internal_secret: None,
+            internal_secret: Some(INTERNAL_SECRET.to_owned()),
             config,
         })
     }

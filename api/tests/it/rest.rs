@@ -17,6 +17,8 @@ mod reactions;
 mod reads;
 mod room_changes;
 mod rooms;
+mod search;
+mod searching;
 mod sessions;
 
 /// Makes two tests of each case: two apis on SQLite, and two on MongoDB.

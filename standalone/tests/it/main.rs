@@ -9,6 +9,7 @@ mod migrating;
 mod receipts;
 mod resume;
 mod rooms;
+mod search;
 mod settings;
 mod socketio;
 mod sockets;

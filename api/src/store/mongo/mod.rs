@@ -145,6 +145,10 @@ impl Store for MongoStore {
         call(self.tables.rooms_of(user, limit))
     }
 
+    fn places_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<(RoomId, u64)>> {
+        call(self.tables.places_of(user, limit))
+    }
+
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
         call(self.tables.has_other_owner(room, user))
     }

@@ -149,6 +149,10 @@ impl Store for SqliteStore {
         self.read(move |db| members::rooms_of(db, user, limit))
     }
 
+    fn places_of(&self, user: UserId, limit: u32) -> StoreCall<'_, Vec<(RoomId, u64)>> {
+        self.read(move |db| members::places_of(db, user, limit))
+    }
+
     fn has_other_owner(&self, room: RoomId, user: UserId) -> StoreCall<'_, bool> {
         self.read(move |db| members::has_other_owner(db, room, user))
     }
@@ -285,6 +289,7 @@ fn apply(db: &Connection, op: &Op) -> Result<(), StoreError> {
         Op::UpdateMember(room, user, change) => members::update(db, *room, *user, *change),
         Op::ForgetMember(room, user) => members::forget(db, *room, *user),
         Op::ReplaceMessage(message) => log::replace_message(db, message),
+        Op::Index(message) => words::index(db, std::slice::from_ref(message)),
         Op::InsertUser(user) => users::insert(db, user),
         Op::ReplaceUser(user) => users::replace(db, user),
         Op::PutRecord(record) => records::put(db, record),

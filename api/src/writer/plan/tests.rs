@@ -29,7 +29,7 @@ fn rows(plan: &Plan) -> Vec<(RoomId, u64, &str)> {
 }
 
 fn settle(settled: Vec<(MessageRow, Senders)>, repeated: bool) -> Vec<Event> {
-    settled.into_iter().map(|(row, senders)| senders.settle(row, repeated)).collect()
+    settled.into_iter().map(|(row, senders)| senders.settle(row, repeated).0).collect()
 }
 
 fn seq(answer: &mut oneshot::Receiver<Answer>) -> Result<u64, SendError> {

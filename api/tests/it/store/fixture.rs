@@ -1,6 +1,7 @@
 //! An empty store of either sort, and rows to put into it.
 
 use super::hooked::{Hook, Hooked};
+use mongodb::bson::{Document, Uuid, doc};
 use rookery_api::store::{
     Op, SharedStore, StoreError,
     mongo::MongoStore,
@@ -84,6 +85,23 @@ impl Fixture {
         let Self { store, place } = self;
         drop(store);
         Self::at(place).await
+    }
+
+    /// Whether there are words of this message in the search index, past everything that looks after it.
+    pub(crate) async fn is_indexed(&self, message: MessageId) -> bool {
+        match &self.place {
+            Place::Folder(folder) => {
+                let db = rusqlite::Connection::open(folder.path().join("store.db")).expect("opens");
+                let sql = "SELECT EXISTS (SELECT 1 FROM words WHERE id = ?1)";
+                db.query_row(sql, [message.0.as_bytes()], |row| row.get(0)).expect("read")
+            }
+            Place::Server { server, database } => {
+                let client = mongodb::Client::with_uri_str(server.uri()).await.expect("connects");
+                let words = client.database(database).collection::<Document>("search");
+                let id = Uuid::from_bytes(message.0.into_bytes());
+                words.find_one(doc! { "_id": id }).await.expect("read").is_some()
+            }
+        }
     }
 
     /// The store as another api has it: with a client of its own, where it can be more than one process's.

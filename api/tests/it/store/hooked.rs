@@ -52,6 +52,7 @@ hooked! {
     conversation<'a>(key: &'a str) -> Option<RoomRow>;
     memberships<'a>(of: &'a [(RoomId, UserId)]) -> Vec<Option<MemberRow>>;
     rooms_of<'a>(user: UserId, limit: u32) -> Vec<MembershipOf>;
+    places_of<'a>(user: UserId, limit: u32) -> Vec<(RoomId, u64)>;
     has_other_owner<'a>(room: RoomId, user: UserId) -> bool;
     heir<'a>(room: RoomId, user: UserId) -> Option<MemberRow>;
     move_read<'a>(read: ReadRow) -> bool;

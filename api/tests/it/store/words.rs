@@ -2,9 +2,12 @@
 
 use super::{
     conformance,
-    fixture::{Fixture, message, messages, room, time},
+    fixture::{Fixture, member, message, messages, room, time},
 };
-use rookery_api::store::{IndexedMessage, Op, SearchQuery, StoreError, WantedWord, rows::MessageRow};
+use rookery_api::store::{
+    IndexedMessage, Op, Part, SearchQuery, StoreError, WantedWord,
+    rows::{MemberRow, MessageRow, RoomRow},
+};
 use rookery_shared::{
     ids::{MessageId, RoomId, UserId},
     model::{Attachment, Reaction},
@@ -17,6 +20,8 @@ conformance! {
     only_what_someone_may_see_is_found,
     what_is_found_is_narrowed_down_and_paged,
     new_words_replace_the_old_ones_and_a_tombstone_has_none,
+    words_are_committed_with_a_change_or_not_at_all,
+    places_are_those_of_rooms_that_are_there,
 }
 
 async fn a_message_is_replaced_by_its_next_rev(store: Fixture) {
@@ -94,7 +99,7 @@ fn query(rooms: &[(RoomId, u64)], words: &[&str]) -> SearchQuery {
         sender: None,
         since: None,
         until: None,
-        before: None,
+        part: Part::First,
         limit: 10,
     }
 }
@@ -147,8 +152,12 @@ async fn what_is_found_is_narrowed_down_and_paged(store: Fixture) {
     let first = SearchQuery { sender: Some(ada), limit: 2, ..all.clone() };
     assert_eq!(narrowed(first.clone()).await, [(here, 4), (here, 3)]);
     let last = &by_ada[2];
-    let next = SearchQuery { before: Some((last.created_at, last.id)), ..first };
-    assert_eq!(narrowed(next).await, [(here, 2), (here, 1)]);
+    let next = SearchQuery { part: Part::After((last.created_at, last.id)), ..first.clone() };
+    assert_eq!(narrowed(next.clone()).await, [(here, 2), (here, 1)]);
+    let oldest = &by_ada[0];
+    let back = SearchQuery { part: Part::Before((oldest.created_at, oldest.id)), ..first };
+    assert_eq!(narrowed(back).await, [(here, 3), (here, 2)], "the nearest ones, newest first");
+    assert_eq!(narrowed(SearchQuery { part: Part::After((oldest.created_at, oldest.id)), ..next }).await, []);
 }
 
 async fn new_words_replace_the_old_ones_and_a_tombstone_has_none(store: Fixture) {
@@ -164,4 +173,40 @@ async fn new_words_replace_the_old_ones_and_a_tombstone_has_none(store: Fixture)
     assert_eq!(is_found("second").await, 0);
     store.index(&[IndexedMessage { words: Vec::new(), ..indexed(&edited) }]).await.expect("indexed");
     assert_eq!(is_found("third").await, 0);
+}
+
+async fn words_are_committed_with_a_change_or_not_at_all(store: Fixture) {
+    let room = RoomId::new();
+    let rows = said(&store, room, UserId::new(), &["first", "second"]).await;
+    let edited = MessageRow { content: "third".into(), rev: 2, ..rows[0].clone() };
+    let ops = [Op::ReplaceMessage(edited.clone()), Op::Index(indexed(&edited))];
+    store.commit(&[], &ops).await.expect("replaced");
+    let is_found = async |word| found(&store, &query(&[(room, 1)], &[word])).await.len();
+    assert_eq!((is_found("first").await, is_found("third").await), (0, 1));
+    let late = MessageRow { content: "fourth".into(), ..edited };
+    let refused = store.commit(&[], &[Op::Index(indexed(&late)), Op::ReplaceMessage(late.clone())]).await;
+    assert!(matches!(refused, Err(StoreError::Stale(_))), "{refused:?}");
+    assert_eq!((is_found("third").await, is_found("fourth").await), (1, 0));
+    store.commit(&[], &[Op::Index(IndexedMessage { words: Vec::new(), ..indexed(&late) })]).await.expect("indexed");
+    assert_eq!((is_found("third").await, is_found("second").await), (0, 1));
+}
+
+async fn places_are_those_of_rooms_that_are_there(store: Fixture) {
+    let (ada, ben) = (UserId::new(), UserId::new());
+    let rooms: Vec<_> = ["1", "2", "3"].map(room).into_iter().collect();
+    for (row, joined) in rooms.iter().zip(1..) {
+        let ops = [
+            Op::InsertRoom(row.clone()),
+            Op::InsertMember(MemberRow { joined_at: time(joined), from_seq: 4, ..member(row.id, ada) }),
+            Op::InsertMember(member(row.id, ben)),
+        ];
+        store.commit(&[], &ops).await.expect("committed");
+    }
+    let deleted = RoomRow { deleted_at: Some(time(9)), version: rooms[1].version + 1, ..rooms[1].clone() };
+    store.commit(&[], &[Op::ReplaceRoom(deleted), Op::DeleteMember(rooms[0].id, ben)]).await.expect("committed");
+    let places = async |user, limit| store.places_of(user, limit).await.expect("read");
+    assert_eq!(places(ada, 9).await, [(rooms[2].id, 4), (rooms[0].id, 4)], "who was joined last comes first");
+    assert_eq!(places(ada, 1).await, [(rooms[2].id, 4)]);
+    assert_eq!(places(ben, 9).await, [(rooms[2].id, 1)]);
+    assert_eq!(places(UserId::new(), 9).await, []);
 }

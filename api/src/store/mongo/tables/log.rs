@@ -82,6 +82,7 @@ impl Tables {
             Op::UpdateMember(room, user, change) => self.update_member(session, *room, *user, *change).await,
             Op::ForgetMember(room, user) => self.forget_member(session, *room, *user).await,
             Op::ReplaceMessage(message) => self.replace_message(session, message).await,
+            Op::Index(message) => self.index_with(session, message).await,
             Op::InsertUser(user) => self.insert_user(session, user).await,
             Op::ReplaceUser(user) => self.replace_user(session, user).await,
             Op::PutRecord(record) => self.put_record(session, record).await,

@@ -211,6 +211,24 @@ impl Tables {
         .await
     }
 
+    pub(in crate::store::mongo) async fn places_of(
+        &self,
+        user: UserId,
+        limit: u32,
+    ) -> Result<Vec<(RoomId, u64)>, StoreError> {
+        let [lookup, unwind] = with_places();
+        let pipeline = [
+            doc! { "$match": { "user": id(user.0) } },
+            doc! { "$sort": { "joinedAt": -1, "room": -1 } },
+            lookup,
+            unwind,
+            doc! { "$limit": i64::from(limit.max(1)) },
+            doc! { "$project": { "_id": 0, "room": 1, "fromSeq": 1 } },
+        ];
+        let cursor = self.members.aggregate(pipeline).with_type::<RawDocumentBuf>().await?;
+        all(cursor, |fields| Ok((RoomId(fields.id("room")?), fields.number("fromSeq")?))).await
+    }
+
     pub(in crate::store::mongo) async fn has_other_owner(
         &self,
         room: RoomId,

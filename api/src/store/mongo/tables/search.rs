@@ -1,15 +1,21 @@
 //! The words of messages. Like the log's, the fields have short names: `_id` is the message's id, `s` its room, `n` its
 //! place, `u` who wrote it, `t` when it was stored, and `w` its words.
 
-use super::{CONCURRENT, Tables, begins_with};
+use super::{CONCURRENT, Tables, begins_with, writable};
 use crate::store::{
-    IndexedMessage, SearchQuery, StoreError, WantedWord,
+    IndexedMessage, Part, SearchQuery, StoreError, WantedWord,
     codec::signed,
-    mongo::fields::{all, date, id},
+    mongo::{
+        fields::{all, date, id},
+        transaction::Stop,
+    },
     rows::MessageRow,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::{
+    ClientSession,
+    bson::{Bson, Document, doc},
+};
 use rookery_shared::{
     clock::Time,
     ids::{MessageId, RoomId},
@@ -50,10 +56,14 @@ fn conditions(query: &SearchQuery) -> Vec<Document> {
     if let Some(until) = query.until {
         all.push(doc! { "t": { "$lt": date(until) } });
     }
-    if let Some((time, message)) = query.before {
-        all.push(doc! { "t": { "$lte": date(time) } });
-        all.push(doc! { "$or": [{ "t": { "$lt": date(time) } }, { "_id": { "$lt": id(message.0) } }] });
-    }
+    let side = match query.part {
+        Part::First => return all,
+        Part::After(place) => (("$lte", "$lt"), place),
+        Part::Before(place) => (("$gte", "$gt"), place),
+    };
+    let ((at_most, beyond), (time, message)) = side;
+    all.push(doc! { "t": { at_most: date(time) } });
+    all.push(doc! { "$or": [{ "t": { beyond: date(time) } }, { "_id": { beyond: id(message.0) } }] });
     all
 }
 
@@ -86,6 +96,17 @@ impl Tables {
         self.merge(worded, "search", ("replace", "insert")).await
     }
 
+    /// The same for one message, with what is committed together.
+    pub(super) async fn index_with(&self, session: &mut ClientSession, message: &IndexedMessage) -> Result<(), Stop> {
+        let one = doc! { "_id": id(message.id.0) };
+        if message.words.is_empty() {
+            self.search.delete_one(one).session(session).await?;
+        } else {
+            writable(&self.search).replace_one(one, write(message)).upsert(true).session(session).await?;
+        }
+        Ok(())
+    }
+
     pub(in crate::store::mongo) async fn find_messages(
         &self,
         query: &SearchQuery,
@@ -103,26 +124,40 @@ impl Tables {
             // Words of what is gone may still be there; a page is not short because of them.
             if hits.len() < limit || found.len() >= limit {
                 found.truncate(limit);
+                if matches!(query.part, Part::Before(_)) {
+                    found.reverse();
+                }
                 return Ok(found);
             }
-            query.before = hits.last().copied();
+            let Some(last) = hits.last().copied() else { return Ok(found) };
+            query.part = match query.part {
+                Part::First | Part::After(_) => Part::After(last),
+                Part::Before(_) => Part::Before(last),
+            };
         }
     }
 
-    /// The newest that match, newest first.
+    /// The first that match in the direction of the query's part.
     async fn hits(&self, query: &SearchQuery, limit: usize) -> Result<Vec<(Time, MessageId)>, StoreError> {
         let conditions = conditions(query);
         let rooms = query.rooms.chunks(ROOMS_AT_ONCE);
-        let queries: Vec<_> = rooms.map(|rooms| self.hits_in(wanted(rooms, &conditions), query.limit)).collect();
+        let direction = if matches!(query.part, Part::Before(_)) { 1 } else { -1 };
+        let queries = rooms.map(|rooms| self.hits_in(wanted(rooms, &conditions), direction, query.limit));
+        let queries: Vec<_> = queries.collect();
         let found: Vec<_> = stream::iter(queries).buffer_unordered(CONCURRENT).try_collect().await?;
         let mut hits: Vec<_> = found.into_iter().flatten().collect();
-        hits.sort_unstable_by(|one, other| other.cmp(one));
+        hits.sort_unstable_by(|one, other| if direction < 0 { other.cmp(one) } else { one.cmp(other) });
         hits.truncate(limit);
         Ok(hits)
     }
 
-    async fn hits_in(&self, wanted: Document, limit: u32) -> Result<Vec<(Time, MessageId)>, StoreError> {
-        let sorted = self.search.find(wanted).sort(doc! { "t": -1, "_id": -1 });
+    async fn hits_in(
+        &self,
+        wanted: Document,
+        direction: i32,
+        limit: u32,
+    ) -> Result<Vec<(Time, MessageId)>, StoreError> {
+        let sorted = self.search.find(wanted).sort(doc! { "t": direction, "_id": direction });
         let cursor = sorted.limit(i64::from(limit.max(1))).projection(doc! { "t": 1 }).await?;
         all(cursor, |fields| Ok((fields.time("t")?, MessageId(fields.id("_id")?)))).await
     }

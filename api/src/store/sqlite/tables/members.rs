@@ -204,6 +204,19 @@ pub(in crate::store::sqlite) fn rooms_of(
     })?)
 }
 
+pub(in crate::store::sqlite) fn places_of(
+    db: &Connection,
+    user: UserId,
+    limit: u32,
+) -> Result<Vec<(RoomId, u64)>, StoreError> {
+    let sql = "SELECT m.room, m.from_seq FROM members m JOIN rooms r ON r.id = m.room \
+               WHERE m.user = ?1 AND r.deleted_at IS NULL ORDER BY m.joined_at DESC, m.room DESC LIMIT ?2";
+    Ok(all(db, sql, params![user.0.as_bytes(), limit], |row| {
+        let mut cells = Cells::new(row);
+        Ok((RoomId(cells.id()?), cells.number()?))
+    })?)
+}
+
 pub(in crate::store::sqlite) fn has_other_owner(
     db: &Connection,
     room: RoomId,

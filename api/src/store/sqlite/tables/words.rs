@@ -4,7 +4,7 @@ use super::{
     log::{self, log_columns},
     users::beyond,
 };
-use crate::store::{IndexedMessage, SearchQuery, StoreError, codec::signed, rows::MessageRow};
+use crate::store::{IndexedMessage, Part, SearchQuery, StoreError, codec::signed, rows::MessageRow};
 use rookery_shared::ids::MessageId;
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 use std::fmt::Write as _;
@@ -69,13 +69,22 @@ pub(in crate::store::sqlite) fn search(db: &Connection, query: &SearchQuery) -> 
     if let Some(until) = query.until {
         let _ = write!(sql, " AND at < {}", given(until.0.into()));
     }
-    if let Some((at, id)) = query.before {
+    let (side, direction) = match query.part {
+        Part::First | Part::After(_) => ("<", "DESC"),
+        Part::Before(_) => (">", "ASC"),
+    };
+    if let Part::After((at, id)) | Part::Before((at, id)) = query.part {
         let (at, id) = (given(at.0.into()), given(id.0.as_bytes().to_vec().into()));
-        let _ = write!(sql, " AND (at, id) < ({at}, {id})");
+        let _ = write!(sql, " AND (at, id) {side} ({at}, {id})");
     }
-    let _ = write!(sql, " ORDER BY at DESC, id DESC LIMIT {}", given(i64::from(query.limit).into()));
+    let limit = given(i64::from(query.limit).into());
+    let _ = write!(sql, " ORDER BY at {direction}, id {direction} LIMIT {limit}");
     let mut statement = db.prepare(&sql)?;
     let found: Vec<Option<MessageRow>> =
         statement.query_map(params_from_iter(values), log::read_anywhere)?.collect::<rusqlite::Result<_>>()?;
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<MessageRow> = found.into_iter().flatten().collect();
+    if direction == "ASC" {
+        found.reverse();
+    }
+    Ok(found)
 }
