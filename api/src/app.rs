@@ -3,6 +3,7 @@
 use crate::{
     cache::Cache,
     config::ApiConfig,
+    identity::Provider,
     measured,
     password::Passwords,
     problem,
@@ -10,13 +11,13 @@ use crate::{
     reader::Reader,
     requests::RequestLimiter,
     routes::Readiness,
-    services::{facts::Facts, reads::Moves},
+    services::{api_keys::RememberedKeys, facts::Facts, reads::Moves},
     store::SharedStore,
     writer::Writer,
 };
 use rookery_shared::{
     bus::SharedBus,
-    ids::RoomId,
+    ids::{RoomId, UserId},
     limits::SharedLimits,
     presence::SharedPresence,
     protocol::Problem,
@@ -27,6 +28,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 /// How long the epoch and the place of a conversation are believed.
 const MAX_AGE: Duration = Duration::from_millis(900);
@@ -36,6 +38,9 @@ const FACTS_AGE: Duration = Duration::from_mins(10);
 
 /// Rooms of which that is remembered.
 const MAX_ROOMS: usize = 100_000;
+
+/// Identities at a foreign provider whose accounts are remembered.
+const MAX_IDENTITIES: usize = 50_000;
 
 /// Conversations whose place is remembered.
 const MAX_CONVERSATIONS: usize = 50_000;
@@ -87,6 +92,11 @@ pub struct Inner {
     pub(crate) rooms: Cache<RoomId, Facts>,
     /// Read cursors that are being moved.
     pub(crate) moves: Moves,
+    pub(crate) api_keys: RememberedKeys,
+    /// The foreign identity provider, where one is configured.
+    pub(crate) identity: Option<Provider>,
+    /// Whose account an identity is; that never changes.
+    pub(crate) identities: Cache<Uuid, UserId>,
     epoch: Cache<(), Arc<str>>,
 }
 
@@ -112,6 +122,9 @@ impl Api {
             conversations: Cache::new(MAX_AGE, MAX_CONVERSATIONS),
             rooms: Cache::new(FACTS_AGE, MAX_ROOMS),
             moves: Moves::default(),
+            api_keys: RememberedKeys::new(),
+            identity: config.identity.clone().map(Provider::new),
+            identities: Cache::new(MAX_AGE, MAX_IDENTITIES),
             epoch: Cache::new(MAX_AGE, 1),
             readiness: Readiness::default(),
             reader,

@@ -76,7 +76,10 @@ async fn upgrade(State((node, next_core)): State<(Arc<Node>, Arc<AtomicUsize>)>,
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return problem(&Problem::new(Code::BadRequest, "this connection cannot be upgraded"));
     };
-    let token = bearer(request.headers(), request.uri()).map(|token| node.verifier.verify(&token));
+    let token = match bearer(request.headers(), request.uri()) {
+        Some(token) => Some(node.claims_of(token).await),
+        None => None,
+    };
     let resumes = in_query(request.uri(), &["resume"]).is_some_and(|value| value == "1");
     let node_name = node.config.node_name.clone();
     let core = next_core.fetch_add(1, Ordering::Relaxed) % node.interest.inboxes().len();

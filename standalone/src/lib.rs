@@ -46,9 +46,8 @@ impl Standalone {
         publisher: impl FnOnce(SharedBus) -> SharedBus,
     ) -> anyhow::Result<Self> {
         let StandaloneConfig { common, data, api, gateway } = config;
-        fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+        let store = open_store(&data).await?;
         let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
-        let store = SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")?;
         let bus = MemoryBus::new();
         let presence = Arc::new(MemoryPresence::new());
         let api = Api::new(Parts {
@@ -85,6 +84,12 @@ impl Standalone {
         lifecycle::serve(listener, self.app, drained, self.deadline).await;
         self.gateway.node.retire().await;
     }
+}
+
+/// Opens what is kept in the data folder, and makes both where they are missing.
+pub async fn open_store(data: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+    fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+    SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")
 }
 
 /// The secret that signs tokens: made at the first start, then kept, so that people stay signed in over a restart.

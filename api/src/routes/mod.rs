@@ -1,5 +1,6 @@
 //! The routes: one file per area, each with its `router()`.
 
+mod admin;
 mod auth;
 mod conversations;
 mod description;
@@ -42,6 +43,7 @@ fn rest() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(auth::router())
         .merge(users::router())
+        .merge(admin::router())
         .merge(rooms::router())
         .merge(conversations::router())
         .merge(messages::router())

@@ -1,16 +1,24 @@
 //! What the api does, apart from HTTP: one file per area, each an `impl` of [`crate::Api`].
 
 pub(crate) mod accounts;
+pub(crate) mod api_keys;
 mod backend;
+pub(crate) mod blocks;
 pub(crate) mod changes;
 pub(crate) mod conversations;
+pub(crate) mod conversations;
+pub(crate) mod credentials;
+pub(crate) mod devices;
 pub(crate) mod facts;
+mod farewell;
+mod identity;
 pub(crate) mod messages;
 pub(crate) mod reactions;
 pub(crate) mod reads;
 pub(crate) mod rooms;
 pub(crate) mod send;
 pub(crate) mod sessions;
+pub(crate) mod users;
 
 use rookery_shared::{
     ids::{RoomId, UserId},

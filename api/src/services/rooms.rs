@@ -149,7 +149,7 @@ impl Api {
     /// Which of these users exist; the others make the field wrong.
     pub(crate) async fn existing(&self, field: &'static str, users: &[UserId]) -> Result<(), Problem> {
         let known = self.reader.users(users.iter().copied()).await.map_err(problem::store)?;
-        let there = |id| known.get(id).is_some_and(|user| user.row.deleted_at.is_none());
+        let there = |id| known.get(id).is_some_and(|user| user.row.deleted_at.is_none() && !user.row.is_service);
         if users.iter().all(there) { Ok(()) } else { Err(Problem::field(field, "names someone who does not exist")) }
     }
 
