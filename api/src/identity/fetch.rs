@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_BYTES: usize = 1 << 20;
 
 /// The authorities whose certificates are believed: those of browsers, and whoever is in this PEM text.
-pub fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, String> {
+pub(crate) fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = pem {
         let before = roots.len();

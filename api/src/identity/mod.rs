@@ -4,7 +4,7 @@
 mod fetch;
 mod keys;
 
-pub use fetch::roots;
+pub(crate) use fetch::roots;
 
 use crate::config::IdentityConfig;
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};

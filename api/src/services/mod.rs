@@ -6,7 +6,6 @@ mod backend;
 pub(crate) mod blocks;
 pub(crate) mod changes;
 pub(crate) mod conversations;
-pub(crate) mod conversations;
 pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod facts;
