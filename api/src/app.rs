@@ -3,6 +3,7 @@
 use crate::{
     cache::Cache,
     config::ApiConfig,
+    identity::Provider,
     measured,
     password::Passwords,
     problem,
@@ -11,13 +12,13 @@ use crate::{
     requests::RequestLimiter,
     routes::Readiness,
     search::Indexer,
-    services::{facts::Facts, hidden::Shown, purge::Purges, reads::Moves},
+    services::{api_keys::RememberedKeys, facts::Facts, hidden::Shown, purge::Purges, reads::Moves},
     store::SharedStore,
     writer::{Heads, Planned, Writer},
 };
 use rookery_shared::{
     bus::SharedBus,
-    ids::{RoomId, StreamId},
+    ids::{RoomId, StreamId, UserId},
     limits::SharedLimits,
     presence::SharedPresence,
     protocol::Problem,
@@ -28,6 +29,7 @@ use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 /// How long the epoch and the place of a conversation are believed.
 const MAX_AGE: Duration = Duration::from_millis(900);
@@ -37,6 +39,9 @@ const FACTS_AGE: Duration = Duration::from_mins(10);
 
 /// Rooms of which that is remembered.
 const MAX_ROOMS: usize = 100_000;
+
+/// Identities at a foreign provider whose accounts are remembered.
+const MAX_IDENTITIES: usize = 50_000;
 
 /// Conversations whose place is remembered.
 const MAX_CONVERSATIONS: usize = 50_000;
@@ -91,6 +96,11 @@ pub struct Inner {
     pub(crate) moves: Moves,
     pub(crate) shown: Shown,
     pub(crate) purges: Purges,
+    pub(crate) api_keys: RememberedKeys,
+    /// The foreign identity provider, where one is configured.
+    pub(crate) identity: Option<Provider>,
+    /// Whose account an identity is; that never changes.
+    pub(crate) identities: Cache<Uuid, UserId>,
     epoch: Cache<(), Arc<str>>,
 }
 
@@ -130,6 +140,9 @@ impl Api {
             moves: Moves::default(),
             shown: Shown::new(),
             purges: Purges::default(),
+            api_keys: RememberedKeys::new(),
+            identity: config.identity.clone().map(Provider::new),
+            identities: Cache::new(MAX_AGE, MAX_IDENTITIES),
             epoch: Cache::new(MAX_AGE, 1),
             readiness: Readiness::default(),
             reader,

@@ -1,5 +1,9 @@
 //! The api's settings, read from the environment here and nowhere else.
 
+mod identity;
+
+pub use identity::{ClaimNames, IdentityConfig};
+
 use crate::{address::Network, search::IndexerConfig, writer::WriterConfig};
 use rookery_shared::{
     config::{Common, ConfigError, Env, token_keys},
@@ -30,6 +34,8 @@ pub struct ApiConfig {
     pub receipts: ReceiptConfig,
     /// How messages come into the search index. Not read from the environment.
     pub indexer: IndexerConfig,
+    /// Whose tokens sign people in beside our own. Default: nobody's.
+    pub identity: Option<IdentityConfig>,
 }
 
 /// In which rooms it is told who has read what; in larger ones it can be asked for.
@@ -139,7 +145,8 @@ impl ApiConfig {
         let receipts = ReceiptConfig { max_room: env.get("ROOKERY_RECEIPTS_MAX_ROOM", default.receipts.max_room)? };
         let writer =
             WriterConfig { shards: env.get("ROOKERY_WRITER_SHARDS", default.writer.shards)?, ..default.writer };
-        Ok(Self { sessions, limits, http, writer, presence, receipts, indexer: default.indexer })
+        let identity = IdentityConfig::read(env)?;
+        Ok(Self { sessions, limits, http, writer, presence, receipts, indexer: default.indexer, identity })
     }
 }
 
@@ -175,10 +182,8 @@ pub struct ClusterConfig {
     pub common: Common,
     /// What does not depend on where data lies.
     pub api: ApiConfig,
-    /// `ROOKERY_MONGODB_URI`: the replica set. Needed.
-    pub mongodb_uri: String,
-    /// `ROOKERY_MONGODB_DATABASE`: the database. Default `rookery`.
-    pub mongodb_database: String,
+    /// Where its data lies.
+    pub store: StoreConfig,
     /// `ROOKERY_REDIS_URLS` and its kin: how to reach Redis. Needed.
     pub redis: RedisConfig,
     /// `ROOKERY_INTERNAL_SECRET`: what gateways show at `/internal/v1`, at least 32 bytes. Needed.
@@ -195,6 +200,25 @@ impl fmt::Debug for ClusterConfig {
     }
 }
 
+/// Where a cluster's data lies: what commands need that do not serve.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// `ROOKERY_MONGODB_URI`: the replica set. Needed.
+    pub mongodb_uri: String,
+    /// `ROOKERY_MONGODB_DATABASE`: the database. Default `rookery`.
+    pub mongodb_database: String,
+}
+
+impl StoreConfig {
+    /// Reads the settings.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            mongodb_uri: env.required("ROOKERY_MONGODB_URI", "the cluster's api keeps its data in MongoDB")?,
+            mongodb_database: env.get("ROOKERY_MONGODB_DATABASE", "rookery".to_owned())?,
+        })
+    }
+}
+
 impl ClusterConfig {
     /// Reads the settings; fails with the name of what is missing or wrong.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
@@ -202,8 +226,7 @@ impl ClusterConfig {
         Ok(Self {
             common: Common::read(env, SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)))?,
             api: ApiConfig::read(env)?,
-            mongodb_uri: env.required("ROOKERY_MONGODB_URI", "the cluster's api keeps its data in MongoDB")?,
-            mongodb_database: env.get("ROOKERY_MONGODB_DATABASE", "rookery".to_owned())?,
+            store: StoreConfig::read(env)?,
             redis: RedisConfig::read(env)?,
             internal_secret: env
                 .secret("ROOKERY_INTERNAL_SECRET")?
@@ -243,6 +266,8 @@ mod tests {
             ("ROOKERY_TOKEN_KEYS_FILE", "/does/not/exist"),
             ("ROOKERY_LIMIT_MESSAGES", "0"),
             ("ROOKERY_TRUSTED_PROXIES", "nowhere/8"),
+            ("ROOKERY_IDENTITY_AUDIENCE", "chat"),
+            ("ROOKERY_IDENTITY_ISSUER", "https://id.example.org"),
         ] {
             let error = ClusterConfig::read(&env((name, value))).expect_err(name).to_string();
             assert!(error.contains(name), "{error}");

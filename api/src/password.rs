@@ -57,7 +57,8 @@ impl Passwords {
     }
 }
 
-fn hash(password: &str) -> Option<String> {
+/// The hash of a password in PHC form. Takes tens of milliseconds.
+pub(crate) fn hash(password: &str) -> Option<String> {
     Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).ok()
 }
 

@@ -149,6 +149,11 @@ impl Reader {
         Ok(session)
     }
 
+    /// Forgets sessions that ended, or that are there now.
+    pub(crate) fn forget_sessions(&self, ids: &[SessionId]) {
+        ids.iter().for_each(|id| self.0.sessions.forget(id));
+    }
+
     /// Entries of logs as events, in the order given, as they are now and without regard to who reads them.
     pub(crate) async fn events(&self, entries: &[EntryRow]) -> Result<Vec<Event>, StoreError> {
         let messages = self.changed_messages(entries).await?;

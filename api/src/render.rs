@@ -59,7 +59,7 @@ pub(crate) fn public_user(user: &UserRow) -> PublicUser {
 pub(crate) fn own_user(user: &UserRow) -> OwnUser {
     OwnUser {
         public: public_user(user),
-        email: user.email.clone(),
+        email: (!user.email.is_empty()).then(|| user.email.clone()),
         role: user.role,
         status: user.status,
         status_text: user.status_text.clone(),

@@ -44,8 +44,8 @@ pub async fn run(
     metrics: Metrics,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let ClusterConfig { common, api, mongodb_uri, mongodb_database, redis, internal_secret, tokens } = config;
-    let store = MongoStore::open(&mongodb_uri, &mongodb_database).await?;
+    let ClusterConfig { common, api, store, redis, internal_secret, tokens } = config;
+    let store = MongoStore::open(&store.mongodb_uri, &store.mongodb_database).await?;
     let limits = RedisLimits::new(&redis)?;
     let presence = RedisPresence::new(&redis)?;
     let bus = RedisBus::connect(redis, None).await?;

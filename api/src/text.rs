@@ -200,11 +200,20 @@ pub(crate) fn client_id(text: String) -> Checked<String> {
     Ok(text)
 }
 
+fn is_web_url(url: &str) -> bool {
+    let web = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let blank = |c: char| c.is_control() || c.is_whitespace();
+    web.is_some_and(|rest| !rest.is_empty()) && !url.chars().any(blank) && url.len() <= 2_048
+}
+
+/// The address of something on the web.
+pub(crate) fn web_url(url: String) -> Checked<String> {
+    if is_web_url(&url) { Ok(url) } else { Err("is an http or https URL of at most 2048 bytes".into()) }
+}
+
 /// A file that lies elsewhere.
 pub(crate) fn attachment(file: Attachment) -> Checked<Attachment> {
-    let web = file.url.strip_prefix("https://").or_else(|| file.url.strip_prefix("http://"));
-    let no_url = web.is_none_or(str::is_empty) || file.url.chars().any(|c| c.is_control() || c.is_whitespace());
-    if no_url || file.url.len() > 2_048 {
+    if !is_web_url(&file.url) {
         return Err("has an http or https url of at most 2048 bytes".into());
     }
     let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && b != b'/');

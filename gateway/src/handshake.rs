@@ -87,18 +87,19 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
 }
 
 async fn websocket(State(sockets): State<Sockets>, request: Request) -> Response {
-    let credentials = credentials(&sockets.node, request.headers(), request.uri());
+    let credentials = credentials(&sockets.node, request.headers(), request.uri()).await;
     accept_upgrade(&sockets, request, sockets.next_core(), move |stream, early| {
         Mail::Socket(NewSocket { stream, transport: Transport::WebSocket, early, credentials })
     })
 }
 
 /// What a request says about who connects.
-fn credentials(node: &Node, headers: &HeaderMap, uri: &Uri) -> Credentials {
-    Credentials {
-        token: bearer(headers, uri).map(|token| node.verifier.verify(&token)),
-        resumes: in_query(uri, &["resume"]).is_some_and(|value| value == "1"),
-    }
+async fn credentials(node: &Node, headers: &HeaderMap, uri: &Uri) -> Credentials {
+    let token = match bearer(headers, uri) {
+        Some(token) => Some(node.claims_of(token).await),
+        None => None,
+    };
+    Credentials { token, resumes: in_query(uri, &["resume"]).is_some_and(|value| value == "1") }
 }
 
 /// Answers an upgrade, and has the socket, with what came behind the handshake, mailed to a core.

@@ -12,6 +12,7 @@ use crate::{
         Problem,
         command::{Draft, MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
+    token::{Claims, TokenError},
 };
 use serde::{Deserialize, Serialize};
 use std::{future::Future, pin::Pin};
@@ -154,6 +155,10 @@ pub struct CursorsOf {
 
 /// The way from a gateway to the api. Every answer about state is a majority read made after the call arrived.
 pub trait Backend: std::marker::Send + Sync + 'static {
+    /// `exchange`: what a token of a foreign identity provider comes to here. Its user is made at first sight; whether its
+    /// session goes on is told by `sign_in`.
+    fn exchange(&self, token: String) -> Call<'_, Result<Claims, TokenError>>;
+
     /// Checks the session and gives what its connections follow. `unauthorized` if it ended.
     fn sign_in(&self, request: SignIn) -> Call<'_, SignedIn>;
 

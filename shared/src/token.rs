@@ -61,7 +61,8 @@ struct Signed {
 }
 
 /// Why a token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenError {
     /// It was good, and its time is over.
     #[error("the token has expired")]
@@ -69,6 +70,9 @@ pub enum TokenError {
     /// Not a token, not ours, or signed by someone else.
     #[error("the token is not valid")]
     Invalid,
+    /// Nobody can tell now: whoever knows the keys of its issuer does not answer.
+    #[error("the token cannot be checked now")]
+    Unavailable,
 }
 
 /// Why keys cannot be used.
@@ -88,6 +92,21 @@ pub enum KeyError {
 /// A new secret of 256 random bits as text (base64url), for `standalone` and for tests.
 pub fn random_secret() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+/// Whether a token that is not ours may be one of a foreign identity provider: a JWT that names another issuer. Says
+/// nothing about whether it is good, but keeps what is surely not from there away from those who would have to look.
+pub fn may_be_foreign(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Issued {
+        iss: String,
+    }
+    let mut parts = token.split('.');
+    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok().and_then(|json| serde_json::from_slice::<Issued>(&json).ok());
+    claims.is_some_and(|claims| claims.iss != NAME)
 }
 
 /// The keys of an installation: makes a verifier, and an issuer where a private key is there.

@@ -49,9 +49,8 @@ impl Standalone {
         let StandaloneConfig { common, data, mut api, gateway } = config;
         // Nobody else writes this store: what is not indexed was left by this program's last life.
         api.indexer.takeover_after = Duration::ZERO;
-        fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+        let store = open_store(&data).await?;
         let tokens = TokenKeys::shared_secret(token_secret(&data)?.as_bytes());
-        let store = SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")?;
         let bus = MemoryBus::new();
         let presence = Arc::new(MemoryPresence::new());
         let api = Api::new(Parts {
@@ -89,6 +88,12 @@ impl Standalone {
         self.gateway.node.retire().await;
         self.api.finish().await;
     }
+}
+
+/// Opens what is kept in the data folder, and makes both where they are missing.
+pub async fn open_store(data: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+    fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+    SqliteStore::open(&data.join("rookery.sqlite")).await.context("cannot open the store")
 }
 
 /// The secret that signs tokens: made at the first start, then kept, so that people stay signed in over a restart.

@@ -1,6 +1,6 @@
 //! What every request of the REST API passes: its token is looked at, it is counted, and it is measured.
 
-use super::{ApiError, caller::Shown};
+use super::{ApiError, caller::Shown, scopes};
 use crate::{
     address,
     app::Api,
@@ -17,17 +17,19 @@ use rookery_shared::protocol::Problem;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-/// Counts requests per user, and per address without a good token. A token of an ended session is still its user's.
+/// Counts requests per user or API key, and per address without a good token. A token of an ended session is still its user's.
 pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let shown = Shown::of(&api, request.headers());
-    let caller = match shown {
+    let shown = Shown::of(&api, request.headers()).await;
+    let caller = match &shown {
         Shown::Token(claims) => Caller::User(claims.sub),
+        Shown::Key(key) => Caller::User(key.author()),
         Shown::Nothing | Shown::Refused(_) => {
             let proxies = &api.config.http.trusted_proxies;
             let client = address::client(request.extensions(), request.headers(), proxies);
             Caller::Address(address::limited(client))
         }
     };
+    let out_of_scope = out_of_scope(&shown, &request);
     request.extensions_mut().insert(shown);
     let Allowance { limit, remaining, retry_after } = api.requests.check(caller);
     let mut response = match retry_after {
@@ -36,11 +38,21 @@ pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Ne
             let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             ApiError(Problem::rate_limited(wait.max(1))).into_response()
         }
-        None => next.run(request).await,
+        None => match out_of_scope {
+            Some(problem) => ApiError(problem).into_response(),
+            None => next.run(request).await,
+        },
     };
     response.headers_mut().insert("ratelimit-limit", HeaderValue::from(limit));
     response.headers_mut().insert("ratelimit-remaining", HeaderValue::from(remaining));
     response
+}
+
+/// Why a request is not for the API key that it shows. What leads nowhere is answered as for everyone.
+fn out_of_scope(shown: &Shown, request: &Request) -> Option<Problem> {
+    let Shown::Key(key) = shown else { return None };
+    let route = request.extensions().get::<MatchedPath>()?;
+    scopes::check(&key.scopes, request.method(), route.as_str()).err()
 }
 
 /// Puts a span around a request and measures it. The path is the route's pattern: nobody's ids, and no query, as

@@ -46,6 +46,16 @@ pub(crate) struct Since {
     since: Option<u64>,
 }
 
+/// What names of people begin with.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params reads")]
+pub(crate) struct Prefix {
+    /// The beginning of a username or of a display name.
+    #[param(min_length = 1, max_length = 64, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    q: String,
+}
+
 /// What names are searched for.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -52,3 +52,7 @@ word! {
     /// Several lines of at most 500 characters; no control characters other than newline and tab.
     Reason { max_length = 500, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
 }
+word! {
+    /// An address on the web.
+    WebUrl { examples("https://example.org/ada.png"), max_length = 512, pattern = r"^https?://[^\s\u0000-\u001f\u007f-\u009f]+$" }
+}

@@ -22,6 +22,7 @@ use std::marker;
 
 pub(super) fn router(api: &Api) -> Router<Api> {
     Router::new()
+        .route("/exchange", ask(|api: Api, it: String| async move { api.exchange(it).await }))
         .route("/sign-in", ask(|api: Api, it: SignIn| async move { api.sign_in(it).await }))
         .route("/send", ask(|api: Api, it: Vec<Send>| async move { api.send(it).await }))
         .route("/edit-message", ask(|api: Api, it: Edit| async move { api.edit_message(it).await }))

@@ -1,5 +1,6 @@
 //! The routes: one file per area, each with its `router()`.
 
+mod admin;
 mod auth;
 mod conversations;
 mod description;
@@ -45,6 +46,7 @@ fn rest() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(auth::router())
         .merge(users::router())
+        .merge(admin::router())
         .merge(rooms::router())
         .merge(members::router())
         .merge(invites::router())

@@ -1,11 +1,14 @@
 //! Accounts: registering and signing in.
 
-use super::limit_keys;
+use super::{
+    limit_keys,
+    users::{MAX_NAME, taken},
+};
 use crate::{
     app::Api,
     openapi::words,
     problem,
-    store::{StoreError, Unique, rows::UserRow},
+    store::rows::UserRow,
     text::{self, Fields},
 };
 use rookery_shared::{
@@ -76,7 +79,7 @@ impl Register {
         if !same {
             fields.wrong("confirmPassword", "is the same as password");
         }
-        let name = |text| text::line(text, 64);
+        let name = |text| text::line(text, MAX_NAME);
         let display_name = fields.optional("displayName", self.display_name, name);
         let first_name = fields.optional("firstName", self.first_name, name);
         let last_name = fields.optional("lastName", self.last_name, name);
@@ -119,11 +122,7 @@ impl Api {
             return Err(Problem::new(Code::Forbidden, "Only an admin or an API key chooses the type of a user"));
         }
         user.password_hash = Some(self.passwords.hash(password).await?);
-        self.reader.store().insert_user(user.clone()).await.map_err(|error| match error {
-            StoreError::Taken(Unique::Username) => taken("username"),
-            StoreError::Taken(Unique::Email) => taken("email"),
-            other => problem::store(other),
-        })?;
+        self.reader.store().insert_user(user.clone()).await.map_err(taken)?;
         self.begin_session(&user, visitor.device.as_deref()).await
     }
 
@@ -146,9 +145,32 @@ impl Api {
         let user = self.reader.store().user_by_key(&key).await.map_err(problem::store)?;
         let user = user.filter(|user| user.deleted_at.is_none());
         let account = user.as_ref().map_or_else(|| limit_keys::account(&key), |user| user.id.to_string());
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        let right = self.check_password(&account, visitor.address, password, hash).await?;
+        let user = user.filter(|_| right).ok_or_else(wrong)?;
+        let tokens = self.begin_session(&user, visitor.device.as_deref()).await?;
+        // Whoever changed the password, or deleted the account, while it was looked at ended the sessions that there
+        // were; this one came after.
+        let now = self.reader.store().users(&[user.id]).await.map_err(problem::store)?.pop().flatten();
+        if now.is_none_or(|now| now.deleted_at.is_some() || now.password_hash != user.password_hash) {
+            self.end_all_sessions(user.id).await?;
+            return Err(wrong());
+        }
+        Ok(tokens)
+    }
+
+    /// Whether this is the password of an account, counted as a failed sign-in if not: an account cannot be tried out
+    /// faster by another route.
+    pub(super) async fn check_password(
+        &self,
+        account: &str,
+        address: IpAddr,
+        entered: String,
+        hash: Option<String>,
+    ) -> Result<bool, Problem> {
         let limits = &self.config.limits;
-        let here = limit_keys::failed_sign_in(&account, visitor.address, limits.failed_sign_in);
-        let everywhere = limit_keys::failed_sign_in_account(&account, limits.failed_sign_in_account);
+        let here = limit_keys::failed_sign_in(account, address, limits.failed_sign_in);
+        let everywhere = limit_keys::failed_sign_in_account(account, limits.failed_sign_in_account);
         // Taken before the password is looked at, so that many tries at once do not pass, and given back by a success.
         // One after the other: what the first refuses must not count for everyone.
         self.take(&here).await?;
@@ -156,19 +178,19 @@ impl Api {
             self.limits.give_back(std::slice::from_ref(&here)).await;
             return Err(refused);
         }
-        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        let right = match self.passwords.verify(text::entered_password(password), hash).await {
-            Ok(right) => right,
+        match self.passwords.verify(text::entered_password(entered), hash).await {
+            Ok(true) => {
+                self.limits.clear(&here.key).await;
+                self.limits.give_back(std::slice::from_ref(&everywhere)).await;
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
             Err(failed) => {
                 // Nobody knows whether it was the right one.
                 self.limits.give_back(&[here, everywhere]).await;
-                return Err(failed);
+                Err(failed)
             }
-        };
-        let user = user.filter(|_| right).ok_or_else(wrong)?;
-        self.limits.clear(&here.key).await;
-        self.limits.give_back(std::slice::from_ref(&everywhere)).await;
-        self.begin_session(&user, visitor.device.as_deref()).await
+        }
     }
 
     /// Counts a try to sign in or to register from an address.
@@ -184,9 +206,4 @@ impl Api {
             Some(Verdict::Passed { .. }) | None => Ok(()),
         }
     }
-}
-
-fn taken(field: &'static str) -> Problem {
-    let Problem { errors, .. } = Problem::field(field, "is taken");
-    Problem { errors, ..Problem::new(Code::Conflict, format!("This {field} is taken")) }
 }

@@ -16,6 +16,7 @@ use rookery_shared::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
+    token::{Claims, TokenError},
 };
 
 /// Most entries that one call gives.
@@ -25,6 +26,10 @@ const MAX_ENTRIES: u32 = 1_000;
 const MAX_PRESENCE_ROOMS: u32 = 500;
 
 impl Backend for Api {
+    fn exchange(&self, token: String) -> Call<'_, Result<Claims, TokenError>> {
+        Box::pin(async move { Ok(self.foreign_claims(&token).await) })
+    }
+
     fn sign_in(&self, request: SignIn) -> Call<'_, SignedIn> {
         Box::pin(async move {
             let store = self.reader.store();

@@ -85,6 +85,7 @@ impl Api {
             return Err(Problem::field("userIds", format!("makes at most {MAX_PEOPLE} people")));
         }
         self.existing("userIds", &people).await?;
+        self.refuse_blocked(caller, &people).await?;
         let (id, is_new) = self.conversation(caller, people, conversation_type).await?;
         let summaries = self.reader.summaries(&[(id, caller)]).await.map_err(problem::store)?;
         let summary = summaries.into_values().next().ok_or(Code::Unavailable)?;

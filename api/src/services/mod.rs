@@ -1,12 +1,18 @@
 //! What the api does, apart from HTTP: one file per area, each an `impl` of [`crate::Api`].
 
 pub(crate) mod accounts;
+pub(crate) mod api_keys;
 mod backend;
 pub(crate) mod bans;
+pub(crate) mod blocks;
 pub(crate) mod changes;
 pub(crate) mod conversations;
+pub(crate) mod credentials;
+pub(crate) mod devices;
 pub(crate) mod facts;
+mod farewell;
 pub(crate) mod hidden;
+mod identity;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;
@@ -18,6 +24,7 @@ pub(crate) mod rooms;
 pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod sessions;
+pub(crate) mod users;
 
 use rookery_shared::{
     ids::{RoomId, UserId},

@@ -208,6 +208,17 @@ pub enum Part<K> {
     Before(K),
 }
 
+impl Part<String> {
+    /// The same part, its key borrowed.
+    pub fn as_deref(&self) -> Part<&str> {
+        match self {
+            Self::First => Part::First,
+            Self::After(key) => Part::After(key),
+            Self::Before(key) => Part::Before(key),
+        }
+    }
+}
+
 impl<K> Part<K> {
     /// The same part by another sort of key.
     pub fn map<L>(self, key: impl FnOnce(K) -> L) -> Part<L> {
@@ -241,6 +252,8 @@ pub trait Store: Send + Sync + 'static {
     /// People whose folded username, or whose folded display name, begins with this text (empty for all), by username
     /// key. No deleted accounts, no API keys.
     fn find_users<'a>(&'a self, prefix: &'a str, part: Part<&'a str>, limit: u32) -> StoreCall<'a, Vec<UserRow>>;
+    /// An admin other than this user, where there is one. Deleted accounts do not count.
+    fn other_admin(&self, user: UserId) -> StoreCall<'_, Option<UserRow>>;
     /// Who shares a room of at most `max_room` members with this user, without themselves; at most `limit`, in any order.
     fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>>;
 

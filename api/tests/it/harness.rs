@@ -214,7 +214,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response) -> Self {
+    pub(crate) async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("a body");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -318,6 +318,12 @@ impl Person {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.request(Method::DELETE, path, None).await
+    }
+
+    /// Signs in on one more device.
+    pub(crate) async fn another_device(&self, name: &str) -> Self {
+        let body = json!({ "identifier": name, "password": PASSWORD });
+        self.signed_in(self.post("/auth/login", body).await.ok())
     }
 
     /// A request with exactly these headers and bytes.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod cluster;
+mod command;
 mod harness;
 mod log;
 mod rest;

@@ -1,14 +1,21 @@
 //! REST as clients meet it.
 
 mod accounts;
+mod admin;
+mod api_keys;
 mod bans;
+mod blocks;
 mod changes;
 mod contract;
 mod conversations;
 mod deletion;
 mod description;
+mod devices;
+mod farewell;
 mod hidden;
 mod history;
+mod history;
+mod identity;
 mod invites;
 mod limits;
 mod members;
@@ -20,6 +27,7 @@ mod rooms;
 mod search;
 mod searching;
 mod sessions;
+mod users;
 
 /// Makes two tests of each case: two apis on SQLite, and two on MongoDB.
 macro_rules! on_both_stores {

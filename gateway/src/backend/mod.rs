@@ -17,6 +17,7 @@ use rookery_shared::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
+    token::{Claims, TokenError},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -91,6 +92,11 @@ fn key_of(send: &Send) -> Vec<u8> {
 }
 
 impl Backend for HttpBackend {
+    fn exchange(&self, token: String) -> Call<'_, Result<Claims, TokenError>> {
+        // The same token to the same api: two devices that show it at once make one account either way.
+        Box::pin(async move { self.ask(token.as_bytes(), "exchange", &token).await })
+    }
+
     fn sign_in(&self, request: SignIn) -> Call<'_, SignedIn> {
         Box::pin(async move { self.ask(request.user_id.0.as_bytes(), "sign-in", &request).await })
     }

@@ -16,7 +16,7 @@ use rookery_shared::{
     ids::{Incarnation, StreamId, fnv1a},
     presence::SharedPresence,
     protocol::{Code, Problem, command::MessageSent},
-    token::TokenVerifier,
+    token::{Claims, TokenError, TokenVerifier, may_be_foreign},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -150,6 +150,16 @@ impl Node {
         work: impl Future<Output = T> + std::marker::Send + 'static,
     ) -> JoinHandle<T> {
         self.io.spawn(work)
+    }
+
+    /// What a token says, whoever signed it: what is not ours may be a foreign identity provider's, whom the api knows.
+    pub async fn claims_of(&self, token: String) -> Result<Claims, TokenError> {
+        match self.verifier.verify(&token) {
+            Err(TokenError::Invalid) if may_be_foreign(&token) => {
+                self.backend.exchange(token).await.unwrap_or(Err(TokenError::Unavailable))
+            }
+            known => known,
+        }
     }
 
     /// A core follows streams from now on; the receiver is told when the subscription stands. In order with

@@ -45,9 +45,9 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
     let place = connection.begin();
     spawn_local(async move {
         let _place = place;
-        let verifier = core.node.verifier.clone();
+        let node = core.node.clone();
         // Checking a signature takes longer than a core should be away from its sockets.
-        let claims = core.node.run(async move { verifier.verify(&token) }).await;
+        let claims = core.node.run(async move { node.claims_of(token).await }).await;
         match claims {
             Ok(Ok(claims)) => {
                 if let Some(live) = connection.live() {
@@ -68,11 +68,12 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
 
 /// A token that cannot sign in: says so and closes.
 pub fn refuse(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, reason: &TokenError) {
-    let close = match reason {
-        TokenError::Expired => CloseReason::TokenExpired,
-        TokenError::Invalid => CloseReason::Unauthorized,
+    let (close, code) = match reason {
+        TokenError::Expired => (CloseReason::TokenExpired, Code::Unauthorized),
+        TokenError::Invalid => (CloseReason::Unauthorized, Code::Unauthorized),
+        TokenError::Unavailable => (CloseReason::Unavailable, Code::Unavailable),
     };
-    refuse_with(core, connection, id, close, &Problem::new(Code::Unauthorized, reason.to_string()));
+    refuse_with(core, connection, id, close, &Problem::new(code, reason.to_string()));
 }
 
 fn refuse_with(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, close: CloseReason, problem: &Problem) {

@@ -75,8 +75,9 @@ pub struct OwnUser {
     /// What everyone sees.
     #[serde(flatten)]
     pub public: PublicUser,
-    /// Seen by its owner and admins only.
-    pub email: String,
+    /// Seen by its owner and admins only; null where an identity provider told none.
+    #[schema(required = true)]
+    pub email: Option<String>,
     /// What they may do to the installation.
     pub role: Role,
     /// How they want to be seen while a device of theirs is connected.

@@ -2,8 +2,10 @@
 
 mod changes;
 mod clients;
+mod command;
 mod faults;
 mod harness;
+mod identity;
 mod lossy;
 mod migrating;
 mod receipts;

@@ -23,6 +23,7 @@ fn every_setting_is_documented_and_nothing_else_is() {
         "shared/src/redis_link/settings.rs",
         "gateway/src/config.rs",
         "api/src/config.rs",
+        "api/src/config/identity.rs",
         "standalone/src/config.rs",
     ];
     // Names in quotes are read; names in prose are explained.

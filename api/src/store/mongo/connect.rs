@@ -74,6 +74,7 @@ pub(super) async fn make_indexes(tables: &Tables) -> Result<(), StoreError> {
                 unique(doc! { "usernameKey": 1 }, None),
                 unique(doc! { "emailKey": 1 }, None),
                 lookup(doc! { "displayKey": 1, "usernameKey": 1 }),
+                partial(doc! { "admin": 1 }, "admin"),
             ],
         ),
         (&tables.sessions, vec![lookup(doc! { "user": 1 })]),

@@ -99,6 +99,10 @@ impl Store for MongoStore {
         call(self.tables.find_users(prefix, part, limit))
     }
 
+    fn other_admin(&self, user: UserId) -> StoreCall<'_, Option<UserRow>> {
+        call(self.tables.other_admin(user))
+    }
+
     fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>> {
         call(self.tables.companions(user, max_room, limit))
     }

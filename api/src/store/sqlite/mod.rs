@@ -99,6 +99,10 @@ impl Store for SqliteStore {
         self.read(move |db| users::find(db, &prefix, &part, limit))
     }
 
+    fn other_admin(&self, user: UserId) -> StoreCall<'_, Option<UserRow>> {
+        self.read(move |db| users::other_admin(db, user))
+    }
+
     fn companions(&self, user: UserId, max_room: u64, limit: u32) -> StoreCall<'_, Vec<UserId>> {
         self.read(move |db| members::companions(db, user, max_room, limit))
     }

@@ -2,9 +2,9 @@
 
 use super::{
     conformance,
-    fixture::{Fixture, session, time, user},
+    fixture::{Fixture, room, session, time, user},
 };
-use rookery_api::store::{Op, StoreError, Unique, rows::UserRow};
+use rookery_api::store::{Op, Part, StoreError, Unique, rows::UserRow};
 use rookery_shared::{
     ids::{SessionId, UserId},
     model::{Role, UserType},
@@ -17,6 +17,8 @@ conformance! {
     a_user_is_found_by_name_and_by_address,
     replacing_a_user_needs_the_version_before,
     replacing_a_user_cannot_take_anothers_name_or_address,
+    another_admin_is_found_while_there_is_one,
+    a_deleted_member_keeps_a_place_among_the_others,
     a_session_is_read_back_as_written,
     replacing_a_session_needs_the_version_before,
     one_session_ends_alone,
@@ -103,6 +105,37 @@ async fn replacing_a_user_cannot_take_anothers_name_or_address(store: Fixture) {
     let address = UserRow { email_key: ada.email_key.clone(), version: 2, ..bo.clone() };
     assert!(matches!(store.replace_user(address).await, Err(StoreError::Taken(Unique::Email))));
     assert_eq!(store.users(&[bo.id]).await.expect("read"), [Some(bo)]);
+}
+
+async fn another_admin_is_found_while_there_is_one(store: Fixture) {
+    let admin = |name: &str| UserRow { role: Role::Admin, ..user(name) };
+    let (one, other, gone) = (admin("one"), admin("other"), UserRow { deleted_at: Some(time(9)), ..admin("gone") });
+    for user in [&user("nobody"), &one, &gone] {
+        store.insert_user(user.clone()).await.expect("inserted");
+    }
+    assert_eq!(store.other_admin(one.id).await.expect("read"), None);
+    store.insert_user(other.clone()).await.expect("inserted");
+    assert_eq!(store.other_admin(one.id).await.expect("read"), Some(other.clone()));
+    assert_eq!(store.other_admin(other.id).await.expect("read"), Some(one.clone()));
+    store.replace_user(UserRow { role: Role::User, version: 2, ..other }).await.expect("replaced");
+    assert_eq!(store.other_admin(one.id).await.expect("read"), None);
+}
+
+async fn a_deleted_member_keeps_a_place_among_the_others(store: Fixture) {
+    let (ada, bo, eve) = (store.with_user("ada").await, store.with_user("bo").await, store.with_user("eve").await);
+    let room = room("a room");
+    store.with_room(&room, &[ada.id, bo.id, eve.id]).await;
+    let gone = UserRow { username_key: "deleted:1".into(), deleted_at: Some(time(5)), version: 2, ..ada };
+    store.replace_user(gone.clone()).await.expect("replaced");
+    let mut walked = Vec::new();
+    let mut part = Part::First;
+    loop {
+        let page = store.members(room.id, part.as_deref(), 1).await.expect("read");
+        let Some((_, user)) = page.into_iter().next() else { break };
+        part = Part::After(user.username_key.clone());
+        walked.push(user.id);
+    }
+    assert_eq!(walked, [bo.id, gone.id, eve.id]);
 }
 
 async fn a_session_is_read_back_as_written(store: Fixture) {

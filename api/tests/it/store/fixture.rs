@@ -70,6 +70,16 @@ impl Fixture {
         Self { store, place }
     }
 
+    /// The settings of a program that uses the same database.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        match &self.place {
+            Place::Folder(_) => Vec::new(),
+            Place::Server { server, database } => {
+                vec![("ROOKERY_MONGODB_URI", server.uri()), ("ROOKERY_MONGODB_DATABASE", database.clone())]
+            }
+        }
+    }
+
     /// The same store; `hook` is asked before each call.
     pub(crate) fn hooked<F>(self, hook: impl Fn(&'static str) -> F + Send + Sync + 'static) -> Self
     where

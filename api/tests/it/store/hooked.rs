@@ -42,6 +42,7 @@ hooked! {
     user_by_key<'a>(key: &'a str) -> Option<UserRow>;
     replace_user<'a>(user: UserRow) -> ();
     find_users<'a>(prefix: &'a str, part: Part<&'a str>, limit: u32) -> Vec<UserRow>;
+    other_admin<'a>(user: UserId) -> Option<UserRow>;
     companions<'a>(user: UserId, max_room: u64, limit: u32) -> Vec<UserId>;
     insert_session<'a>(session: SessionRow) -> ();
     session<'a>(id: SessionId) -> Option<SessionRow>;

@@ -22,7 +22,7 @@ use rookery_shared::{
 };
 use std::collections::HashMap;
 
-/// Beyond the row: `usernameKey`, as members are listed by it. Whoever lets users be renamed updates it too.
+/// Beyond the row: `usernameKey`, as members are listed by it. It changes with the account's.
 fn write(member: &MemberRow, username_key: Option<&str>) -> Document {
     compact(doc! {
         "room": id(member.room.0),

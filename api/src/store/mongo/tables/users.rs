@@ -19,12 +19,12 @@ use mongodb::{
     bson::{Bson, Document, doc},
     options::ReadConcern,
 };
-use rookery_shared::ids::UserId;
+use rookery_shared::{ids::UserId, model::Role};
 
 /// Older users that get their `displayKey` in one command.
 const NAMED_AT_ONCE: usize = 1_000;
 
-/// Beyond the row: `displayKey`, the folded display name, as people are found by it.
+/// Beyond the row: `displayKey`, the folded display name, as people are found by it, and `admin`, as admins are.
 fn write(user: &UserRow) -> Document {
     compact(doc! {
         "_id": id(user.id.0),
@@ -41,6 +41,7 @@ fn write(user: &UserRow) -> Document {
         "profilePicture": user.profile_picture.as_deref(),
         "type": user.user_type.code(),
         "role": user.role.code(),
+        "admin": (user.role == Role::Admin && user.deleted_at.is_none()).then_some(true),
         "createdAt": date(user.created_at),
         "deletedAt": user.deleted_at.map(date),
         "status": user.status.code(),
@@ -86,10 +87,19 @@ impl Tables {
 
     pub(super) async fn replace_user(&self, session: &mut ClientSession, user: &UserRow) -> Result<(), Stop> {
         let before = doc! { "_id": id(user.id.0), "version": signed(user.version) - 1 };
-        match writable(&self.users).replace_one(before, write(user)).session(session).await {
+        match writable(&self.users).replace_one(before, write(user)).session(&mut *session).await {
             Err(error) if is_taken(&error) => Err(self.taken_user_key(user).await?.into()),
             Ok(replaced) if replaced.matched_count == 0 => Err(StoreError::Stale("the user").into()),
-            replaced => Ok(replaced.map(drop)?),
+            replaced => {
+                replaced?;
+                if user.deleted_at.is_some() {
+                    // Members are listed by the name that stands beside their membership, and this one has gone.
+                    let rename = doc! { "$set": { "usernameKey": &user.username_key } };
+                    let of = doc! { "user": id(user.id.0) };
+                    writable(&self.members).update_many(of, rename).session(&mut *session).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -131,6 +141,13 @@ impl Tables {
         }
         Ok(None)
     }
+
+    pub(in crate::store::mongo) async fn other_admin(&self, user: UserId) -> Result<Option<UserRow>, StoreError> {
+        let other = doc! { "admin": true, "_id": { "$ne": id(user.0) } };
+        let found = self.users.find_one(other).await?;
+        Ok(found.map(|found| read(Fields::of(&found))).transpose()?)
+    }
+
     pub(in crate::store::mongo) async fn find_users(
         &self,
         prefix: &str,

@@ -10,7 +10,7 @@ use crate::{
     },
     text::fold,
 };
-use rookery_shared::ids::UserId;
+use rookery_shared::{ids::UserId, model::Role};
 use rusqlite::{Connection, OptionalExtension, Result, params, types::Value};
 
 macro_rules! columns {
@@ -115,7 +115,14 @@ pub(in crate::store::sqlite) fn replace(db: &Connection, user: &UserRow) -> Resu
     );
     match written(db, user, db.prepare_cached(sql)?.execute(values(user)))? {
         0 => Err(StoreError::Stale("the user")),
-        _ => Ok(()),
+        _ => {
+            if user.deleted_at.is_some() {
+                // Members are listed by the name that stands beside their membership, and this one has gone.
+                let sql = "UPDATE members SET username_key = ?2 WHERE user = ?1";
+                db.prepare_cached(sql)?.execute(params![user.id.0.as_bytes(), user.username_key])?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -151,6 +158,11 @@ pub(in crate::store::sqlite) fn by_key(db: &Connection, key: &str) -> Result<Opt
         " FROM users WHERE username_key = ?1 OR email_key = ?1 ORDER BY username_key = ?1 DESC LIMIT 1"
     );
     Ok(first(db, sql, [key], |row| read(&mut Cells::new(row)))?)
+}
+
+pub(in crate::store::sqlite) fn other_admin(db: &Connection, user: UserId) -> Result<Option<UserRow>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), " FROM users WHERE role = ?1 AND id <> ?2 AND deleted_at IS NULL LIMIT 1");
+    Ok(first(db, sql, params![Role::Admin.code(), user.0.as_bytes()], |row| read(&mut Cells::new(row)))?)
 }
 
 /// People on one side of a name, in one direction.
