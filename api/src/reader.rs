@@ -269,7 +269,16 @@ fn event(
         (Kind::SessionEnded, _) => {
             json(&SessionEnded { session_id: (!entry.subject.is_nil()).then_some(SessionId(entry.subject)) })
         }
-        (Kind::RoomUpdated | Kind::UserTyping | Kind::UserStatus | Kind::MessageRead | Kind::Unknown, _)
+        (
+            Kind::RoomUpdated
+            | Kind::UserTyping
+            | Kind::UserStatus
+            | Kind::MessageRead
+            | Kind::CloseConnection
+            | Kind::DrainNode
+            | Kind::Unknown,
+            _,
+        )
         | (Kind::UserJoined | Kind::UserLeft, StreamId::User(_))
         | (Kind::RoomAdded, StreamId::Room(_)) => None,
     };

@@ -48,3 +48,7 @@ word! {
     /// Several lines of at most 1,000 characters; no control characters other than newline and tab.
     Lines { max_length = 1_000, pattern = r"^(?:[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\r\n)*$" }
 }
+word! {
+    /// A few words beside a status: one line of at most 100 characters, empty or more than white space.
+    StatusText { examples("at lunch"), max_length = 100, pattern = r"^(?:[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*)?$" }
+}

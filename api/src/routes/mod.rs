@@ -6,8 +6,10 @@ mod description;
 mod internal;
 mod marks;
 mod messages;
+mod nodes;
 mod ops;
 mod page;
+mod presence;
 mod rooms;
 mod users;
 
@@ -28,9 +30,6 @@ use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-/// Most bytes of a REST body.
-const MAX_BODY: usize = 64 * 1024;
-
 /// Most bytes of an internal body: a gateway's batch.
 const MAX_INTERNAL_BODY: usize = 32 * 1024 * 1024;
 
@@ -42,6 +41,8 @@ fn rest() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(auth::router())
         .merge(users::router())
+        .merge(presence::router())
+        .merge(nodes::router())
         .merge(rooms::router())
         .merge(conversations::router())
         .merge(messages::router())
@@ -61,7 +62,7 @@ impl Api {
         let rest = Router::from(rest())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(DefaultBodyLimit::max(self.config.http.max_body_bytes))
             .layer(middleware::from_fn_with_state(self.clone(), count))
             .layer(middleware::from_fn(observe))
             .layer(self.cors());
@@ -85,7 +86,7 @@ impl Api {
     /// Answers browsers of the configured origins, and of no others.
     fn cors(&self) -> CorsLayer {
         let origins = self.config.http.allowed_origins.iter().filter_map(|origin| origin.parse::<HeaderValue>().ok());
-        let ratelimit = ["ratelimit-limit", "ratelimit-remaining"].map(HeaderName::from_static);
+        let ratelimit = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
         let exposed: Vec<_> = [header::RETRY_AFTER, header::LOCATION].into_iter().chain(ratelimit).collect();
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

@@ -6,6 +6,8 @@ pub(crate) mod changes;
 pub(crate) mod conversations;
 pub(crate) mod facts;
 pub(crate) mod messages;
+pub(crate) mod operators;
+pub(crate) mod presence;
 pub(crate) mod reactions;
 pub(crate) mod reads;
 pub(crate) mod rooms;

@@ -2,7 +2,7 @@
 
 use crate::store::fixture::{self, Fixture};
 use reqwest::{Client, Method, Response, StatusCode};
-use rookery_api::{Api, Parts, config::ApiConfig};
+use rookery_api::{Api, Parts, config::ApiConfig, store::rows::UserRow};
 use rookery_shared::{
     bus::{BusSink, MemoryBus, SharedBus},
     clock,
@@ -10,6 +10,7 @@ use rookery_shared::{
     ids::{ConnectionId, Incarnation, StreamId, UserId},
     lifecycle,
     limits::{MemoryLimits, SharedLimits},
+    model::{NodeReport, Role},
     presence::{Device, MemoryPresence, SharedPresence},
     telemetry::Metrics,
     testing::poll,
@@ -78,7 +79,7 @@ impl Heard {
 
 /// Apis on one store, one bus and common limits.
 pub(crate) struct Cluster {
-    _store: Fixture,
+    pub(crate) store: Fixture,
     pub(crate) apis: Vec<Api>,
     pub(crate) bus: SharedBus,
     pub(crate) heard: Arc<Heard>,
@@ -134,7 +135,7 @@ impl Cluster {
             tokio::spawn(lifecycle::serve(listener, app, pending(), Duration::ZERO));
             apis.push(api);
         }
-        Self { _store: store, apis, bus, heard, presence, keys, urls, next: AtomicUsize::new(0) }
+        Self { store, apis, bus, heard, presence, keys, urls, next: AtomicUsize::new(0) }
     }
 
     /// The address of an api.
@@ -155,12 +156,42 @@ impl Cluster {
         self.visitor(api).signed_in(answer.created())
     }
 
+    /// Someone who signed up and is an admin.
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        let person = self.person(name).await;
+        let row = self.store.users(&[person.id]).await.expect("read").pop().flatten().expect("is there");
+        let version = row.version + 1;
+        self.store.replace_user(UserRow { role: Role::Admin, version, ..row }).await.expect("replaced");
+        poll("the api sees that they are an admin", async || {
+            (person.get("/users/me").await.ok()["role"] == "admin").then_some(())
+        })
+        .await;
+        person
+    }
+
+    /// A gateway, as it reports itself.
+    pub(crate) async fn node(&self, name: &str) -> Incarnation {
+        let id = Incarnation::new();
+        let report = NodeReport {
+            id,
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            connections: 3,
+            streams: 5,
+            started_at: clock::now(),
+            draining: false,
+        };
+        self.presence.beat(id).await.expect("beats");
+        self.presence.report(&report).await.expect("reports");
+        id
+    }
+
     /// Connects a device of someone, as a gateway would.
     pub(crate) async fn connect(&self, person: &Person) {
         let node = Incarnation::new();
         self.presence.beat(node).await.expect("beats");
         let device = Device { user: person.id, connection: ConnectionId::new() };
-        self.presence.connect(node, &[device]).await.expect("connects");
+        self.presence.connect(node, &[device], u32::MAX).await.expect("connects");
     }
 }
 
@@ -260,6 +291,10 @@ impl Person {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.request(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path, Some(body)).await
     }
 
     /// A request with exactly these headers and bytes.

@@ -8,6 +8,7 @@ mod description;
 mod history;
 mod limits;
 mod messages;
+mod presence;
 mod reactions;
 mod reads;
 mod rooms;

@@ -7,12 +7,12 @@ use super::world::World;
 use rookery_shared::{
     backend::{
         Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
-        SignIn, SignedIn,
+        SignIn, SignedIn, UpdateStatus,
     },
     clock::Time,
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
-    model::{ChosenStatus, OwnUser, PublicUser, Role, UserType},
+    model::{Chosen, ChosenStatus, OwnUser, PublicUser, Role, UserType},
     protocol::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
@@ -107,6 +107,10 @@ impl Backend for Pretended {
 
     fn conversation_of(&self, _one: UserId, _other: UserId) -> Call<'_, Option<RoomId>> {
         answer(Ok(None))
+    }
+
+    fn update_status(&self, request: UpdateStatus) -> Call<'_, Chosen> {
+        answer(Ok(request.chosen))
     }
 
     fn presence_rooms(&self, _users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>> {

@@ -3,11 +3,15 @@
 mod event;
 mod list;
 mod message;
+mod node;
 mod room;
 mod user;
 
 pub use event::{Membership, MessageRead, RoomGone, SessionEnded, UserStatus, UserTyping};
 pub use list::{LogData, LogEntry, Page, SyncPage};
 pub use message::{Attachment, Message, MessageType, Reaction, ReplyTo};
+pub use node::NodeReport;
 pub use room::{HistoryFrom, Member, MemberRole, OpenedConversation, Room, RoomSummary, RoomType, Visibility};
-pub use user::{Author, ChosenStatus, OwnUser, PublicUser, Role, Status, Tokens, UserType};
+pub use user::{
+    Author, Chosen, ChosenStatus, OnlineUser, OwnUser, PublicUser, Role, Status, Tokens, UserPresence, UserType,
+};

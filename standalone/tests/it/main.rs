@@ -4,6 +4,7 @@ mod changes;
 mod faults;
 mod harness;
 mod lossy;
+mod presence;
 mod receipts;
 mod resume;
 mod settings;
