@@ -45,6 +45,16 @@ impl Actor {
         (!self.is_key()).then_some(self.id)
     }
 
+    /// Whether they run the installation: they see and do what nobody else does.
+    pub(crate) fn is_operator(self) -> bool {
+        self.is_admin() || self.is_key()
+    }
+
+    /// Refuses who does not run the installation.
+    pub(crate) fn operator(self) -> Result<(), Problem> {
+        if self.is_operator() { Ok(()) } else { Err(Problem::new(Code::Forbidden, "Only an admin may do this")) }
+    }
+
     /// The user, for what only people do.
     pub(crate) fn user(self) -> Result<UserId, Problem> {
         if self.is_key() {

@@ -102,6 +102,23 @@ pub struct LimitConfig {
     /// `ROOKERY_LIMIT_REQUESTS`: REST requests per minute of a user, or of an address without a token, of one api.
     /// Default 600; as many may come at once.
     pub requests: u32,
+    /// What one message may hold.
+    pub content: ContentLimit,
+}
+
+/// What one message may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentLimit {
+    /// `ROOKERY_MAX_CONTENT_CHARACTERS`: as people count them (extended grapheme clusters). Default 4,000.
+    pub characters: usize,
+    /// `ROOKERY_MAX_CONTENT_BYTES`: of UTF-8. Default 16,384.
+    pub bytes: usize,
+}
+
+impl Default for ContentLimit {
+    fn default() -> Self {
+        Self { characters: 4_000, bytes: 16 * 1024 }
+    }
 }
 
 impl Default for LimitConfig {
@@ -113,18 +130,27 @@ impl Default for LimitConfig {
             failed_sign_in: Limit { max: 5, window: sign_in },
             failed_sign_in_account: Limit { max: 50, window: sign_in },
             requests: 600,
+            content: ContentLimit::default(),
         }
     }
 }
 
 /// Who may call from where.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// `ROOKERY_ALLOWED_ORIGINS`: web origins that may call from a browser, with commas. Default: none but our own.
     pub allowed_origins: Vec<String>,
     /// `ROOKERY_TRUSTED_PROXIES`: addresses or networks (CIDR), with commas, whose `X-Forwarded-For` is believed.
     /// Default: none.
     pub trusted_proxies: Vec<Network>,
+    /// `ROOKERY_MAX_BODY_BYTES`: the longest body of a REST request. Default 65,536.
+    pub max_body_bytes: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { allowed_origins: Vec::new(), trusted_proxies: Vec::new(), max_body_bytes: 64 * 1024 }
+    }
 }
 
 impl ApiConfig {
@@ -140,6 +166,7 @@ impl ApiConfig {
         let http = HttpConfig {
             allowed_origins: env.list("ROOKERY_ALLOWED_ORIGINS")?,
             trusted_proxies: env.list("ROOKERY_TRUSTED_PROXIES")?,
+            max_body_bytes: at_least_one(env, "ROOKERY_MAX_BODY_BYTES", default.http.max_body_bytes)?,
         };
         let presence = PresenceConfig { max_room: env.get("ROOKERY_PRESENCE_MAX_ROOM", default.presence.max_room)? };
         let receipts = ReceiptConfig { max_room: env.get("ROOKERY_RECEIPTS_MAX_ROOM", default.receipts.max_room)? };
@@ -172,7 +199,19 @@ impl LimitConfig {
                 sign_in,
             )?,
             requests: limit("ROOKERY_LIMIT_REQUESTS", default.requests, Duration::from_mins(1))?.max,
+            content: ContentLimit {
+                characters: at_least_one(env, "ROOKERY_MAX_CONTENT_CHARACTERS", default.content.characters)?,
+                bytes: at_least_one(env, "ROOKERY_MAX_CONTENT_BYTES", default.content.bytes)?,
+            },
         })
+    }
+}
+
+/// A size of nothing would refuse everything, and is surely a mistake.
+fn at_least_one(env: &Env, name: &'static str, default: usize) -> Result<usize, ConfigError> {
+    match env.get(name, default)? {
+        0 => Err(ConfigError::Invalid(name, "expected at least 1".into())),
+        size => Ok(size),
     }
 }
 
@@ -265,6 +304,7 @@ mod tests {
             ("ROOKERY_TOKEN_SECRET", ""),
             ("ROOKERY_TOKEN_KEYS_FILE", "/does/not/exist"),
             ("ROOKERY_LIMIT_MESSAGES", "0"),
+            ("ROOKERY_MAX_CONTENT_BYTES", "0"),
             ("ROOKERY_TRUSTED_PROXIES", "nowhere/8"),
             ("ROOKERY_IDENTITY_AUDIENCE", "chat"),
             ("ROOKERY_IDENTITY_ISSUER", "https://id.example.org"),

@@ -4,7 +4,7 @@ use crate::{store::Part, text::MAX_EXACT};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rookery_shared::protocol::Problem;
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 /// Items of a page if nothing is said, and at most.
 const DEFAULT_LIMIT: u32 = 50;
@@ -126,26 +126,44 @@ impl Limited {
         (next, prev)
     }
 
-    /// The part of a whole list, in descending order of `place`, that this page shows; with the places to go on at.
+    /// The part of a whole list, in ascending order of `place`, that this page shows; with the places to go on at.
+    pub(crate) fn of_ascending<T, P: Ord + Clone + DeserializeOwned>(
+        &self,
+        all: Vec<T>,
+        place: impl Fn(&T) -> P,
+    ) -> Result<Shown<T, P>, Problem> {
+        self.of_ordered(all, place, Ord::cmp)
+    }
+
+    /// The same of a list in descending order.
     pub(crate) fn of_descending<T, P: Ord + Clone + DeserializeOwned>(
         &self,
         all: Vec<T>,
         place: impl Fn(&T) -> P,
     ) -> Result<Shown<T, P>, Problem> {
+        self.of_ordered(all, place, |a, b| b.cmp(a))
+    }
+
+    fn of_ordered<T, P: Clone + DeserializeOwned>(
+        &self,
+        all: Vec<T>,
+        place: impl Fn(&T) -> P,
+        order: impl Fn(&P, &P) -> Ordering,
+    ) -> Result<Shown<T, P>, Problem> {
         let limit = self.limit as usize;
         let start = if let Some(after) = &self.after {
             let after: P = after.decode()?;
-            all.partition_point(|item| place(item) >= after)
+            all.partition_point(|item| order(&place(item), &after).is_le())
         } else if let Some(before) = &self.before {
             let before: P = before.decode()?;
-            all.partition_point(|item| place(item) > before).saturating_sub(limit)
+            all.partition_point(|item| order(&place(item), &before).is_lt()).saturating_sub(limit)
         } else {
             0
         };
         let end = match &self.before {
             Some(before) => {
                 let before: P = before.decode()?;
-                all.partition_point(|item| place(item) > before)
+                all.partition_point(|item| order(&place(item), &before).is_lt())
             }
             None => all.len().min(start.saturating_add(limit)),
         };
@@ -192,6 +210,17 @@ mod tests {
             cursor = prev.map(|prev| Cursor::encode(&prev));
         }
         assert_eq!(back.into_iter().rev().collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn an_ascending_list_goes_on_behind_its_cursor() {
+        let all = || (0..5).collect::<Vec<u32>>();
+        let after = Cursor::encode(&1_u32);
+        let shown = page(2, "after", Some(&after)).of_ascending(all(), |item| *item).expect("in order");
+        assert_eq!(shown, (vec![2, 3], Some(3), Some(2)));
+        let before = Cursor::encode(&2_u32);
+        let shown = page(2, "before", Some(&before)).of_ascending(all(), |item| *item).expect("in order");
+        assert_eq!(shown, (vec![0, 1], Some(1), None));
     }
 
     #[test]

@@ -320,7 +320,15 @@ fn event(
         (Kind::SessionEnded, _) => {
             json(&SessionEnded { session_id: (!entry.subject.is_nil()).then_some(SessionId(entry.subject)) })
         }
-        (Kind::UserTyping | Kind::UserStatus | Kind::MessageRead | Kind::Unknown, _)
+        (
+            Kind::UserTyping
+            | Kind::UserStatus
+            | Kind::MessageRead
+            | Kind::CloseConnection
+            | Kind::DrainNode
+            | Kind::Unknown,
+            _,
+        )
         | (Kind::UserJoined | Kind::UserLeft | Kind::RoomUpdated, StreamId::User(_))
         | (Kind::RoomAdded, StreamId::Room(_)) => None,
     };

@@ -31,6 +31,8 @@ pub(crate) struct Allowance {
     pub(crate) limit: u32,
     /// Of these, how many more would pass now.
     pub(crate) remaining: u32,
+    /// How long until all of them would pass again.
+    pub(crate) reset: Duration,
     /// When the next one passes, if this one did not.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -58,7 +60,9 @@ impl RequestLimiter {
             Ok(state) => (state.remaining_burst_capacity(), None),
             Err(not_until) => (0, Some(not_until.wait_time_from(DefaultClock::default().now()))),
         };
-        Allowance { limit: self.limit, remaining, retry_after }
+        let used = self.limit.saturating_sub(remaining);
+        let reset = Duration::from_mins(1).mul_f64(f64::from(used) / f64::from(self.limit));
+        Allowance { limit: self.limit, remaining, reset, retry_after }
     }
 }
 
@@ -72,6 +76,7 @@ mod tests {
         let one = Caller::User(UserId::new());
         assert!((0..3).all(|_| limiter.check(one).retry_after.is_none()));
         assert!(limiter.check(one).retry_after.is_some_and(|wait| wait <= Duration::from_secs(20)));
-        assert_eq!(limiter.check(Caller::Address([127, 0, 0, 1].into())).retry_after, None);
+        let other = limiter.check(Caller::Address([127, 0, 0, 1].into()));
+        assert_eq!((other.remaining, other.reset, other.retry_after), (2, Duration::from_secs(20), None));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A character is an extended grapheme cluster after NFC. Nothing is escaped: that is the business of who displays.
 
+use crate::config::ContentLimit;
 use rookery_shared::{
     model::Attachment,
     protocol::{FieldError, Problem},
@@ -9,10 +10,6 @@ use rookery_shared::{
 use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_segmentation::UnicodeSegmentation as _;
-
-/// Most bytes of a message's content; most characters of it.
-const MAX_CONTENT_BYTES: usize = 16 * 1024;
-const MAX_CONTENT: usize = 4_000;
 
 /// A character may be made of any number of code points; so many bytes for each on average are enough for any script.
 const BYTES_PER_CHARACTER: usize = 32;
@@ -91,7 +88,7 @@ fn nfc(text: String) -> String {
 }
 
 /// A message's content.
-pub(crate) fn content(text: String) -> Checked<String> {
+pub(crate) fn content(text: String, limit: ContentLimit) -> Checked<String> {
     let text = nfc(text);
     let text = if text.contains('\r') { text.replace("\r\n", "\n") } else { text };
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
@@ -100,8 +97,9 @@ pub(crate) fn content(text: String) -> Checked<String> {
     if text.chars().all(char::is_whitespace) {
         return Err("is more than white space".into());
     }
-    if text.len() > MAX_CONTENT_BYTES || characters(&text) > MAX_CONTENT {
-        return Err("has 1 to 4000 characters and at most 16 KiB".into());
+    let ContentLimit { characters: most, bytes } = limit;
+    if text.len() > bytes || characters(&text) > most {
+        return Err(format!("has 1 to {most} characters and at most {bytes} bytes").into());
     }
     Ok(text)
 }
@@ -231,6 +229,18 @@ pub(crate) fn attachment(file: Attachment) -> Checked<Attachment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn content(text: String) -> Checked<String> {
+        super::content(text, ContentLimit::default())
+    }
+
+    #[test]
+    fn a_limit_of_content_is_what_it_was_set_to() {
+        let limit = ContentLimit { characters: 3, bytes: 5 };
+        assert!(super::content("abc".into(), limit).is_ok());
+        assert!(super::content("abcd".into(), limit).is_err());
+        assert!(super::content("語語".into(), limit).is_err());
+    }
 
     #[test]
     fn characters_are_counted_as_people_see_them() {

@@ -30,6 +30,9 @@ pub struct GatewayConfig {
     pub max_frame_bytes: usize,
     /// `ROOKERY_MAX_ROOMS_PER_CONNECTION`: followed rooms, the most recently active first. Default 500.
     pub max_rooms: u32,
+    /// `ROOKERY_MAX_CONNECTIONS_PER_USER`: connections of one user on all nodes together; the oldest goes for one more.
+    /// Default 20.
+    pub max_connections: u32,
     /// `ROOKERY_LIMIT_COMMANDS`: commands on one connection in a minute, messages apart, bursts allowed. Default 120.
     pub commands_per_minute: u32,
     /// `ROOKERY_SLOW_BYTES`: what may wait for one client before it is closed. Default 1 MiB.
@@ -48,6 +51,8 @@ pub struct GatewayConfig {
     pub drain_spread: Duration,
     /// `ROOKERY_PRESENCE_MAX_ROOM`: up to how many members a room is told who comes and goes. Default 100.
     pub presence_room_size: u32,
+    /// `ROOKERY_RECEIPTS_MAX_ROOM`: up to how many members a room is told who types. Default 100.
+    pub receipts_room_size: u32,
     /// `ROOKERY_ALLOWED_ORIGINS`: origins of web pages that may connect, besides the gateway's own. Default: none.
     pub allowed_origins: Vec<String>,
 }
@@ -71,6 +76,7 @@ impl GatewayConfig {
             },
             max_frame_bytes: env.get("ROOKERY_MAX_FRAME_BYTES", 64 * 1024)?,
             max_rooms: env.get("ROOKERY_MAX_ROOMS_PER_CONNECTION", 500)?,
+            max_connections: at_least_one(env, "ROOKERY_MAX_CONNECTIONS_PER_USER", 20)?,
             commands_per_minute: env.get("ROOKERY_LIMIT_COMMANDS", 120)?,
             slow_bytes: env.get("ROOKERY_SLOW_BYTES", 1024 * 1024)?,
             slow_age: env.seconds("ROOKERY_SLOW_SECONDS", Duration::from_secs(30))?,
@@ -80,8 +86,17 @@ impl GatewayConfig {
             sweep_period: Duration::from_millis(env.get("ROOKERY_SWEEP_MILLISECONDS", 1_500)?),
             drain_spread: env.seconds("ROOKERY_DRAIN_SECONDS", Duration::from_secs(5))?,
             presence_room_size: env.get("ROOKERY_PRESENCE_MAX_ROOM", 100)?,
+            receipts_room_size: env.get("ROOKERY_RECEIPTS_MAX_ROOM", 100)?,
             allowed_origins: env.list("ROOKERY_ALLOWED_ORIGINS")?,
         })
+    }
+}
+
+/// A limit of nothing would shut everyone out, and is surely a mistake.
+fn at_least_one(env: &Env, name: &'static str, default: u32) -> Result<u32, ConfigError> {
+    match env.get(name, default)? {
+        0 => Err(ConfigError::Invalid(name, "expected at least 1".into())),
+        limit => Ok(limit),
     }
 }
 

@@ -111,6 +111,7 @@ impl Gateway {
             tokio::spawn(node.clone().watch_generation()).abort_handle(),
             tokio::spawn(node.clone().beat()).abort_handle(),
             tokio::spawn(node.clone().sweep()).abort_handle(),
+            tokio::spawn(node.clone().obey()).abort_handle(),
         ];
         Ok(Self { node, standing })
     }

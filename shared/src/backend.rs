@@ -7,7 +7,7 @@
 use crate::{
     envelope::Event,
     ids::{ConnectionId, MessageId, RoomId, SessionId, StreamId, UserId},
-    model::OwnUser,
+    model::{Chosen, OwnUser},
     protocol::{
         Problem,
         command::{Draft, MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
@@ -153,6 +153,16 @@ pub struct CursorsOf {
     pub rooms: Vec<RoomId>,
 }
 
+/// `update-status`: how someone wants to be seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateStatus {
+    /// Who.
+    pub user_id: UserId,
+    /// What they chose.
+    pub chosen: Chosen,
+}
+
 /// The way from a gateway to the api. Every answer about state is a majority read made after the call arrived.
 pub trait Backend: std::marker::Send + Sync + 'static {
     /// `exchange`: what a token of a foreign identity provider comes to here. Its user is made at first sight; whether its
@@ -194,7 +204,10 @@ pub trait Backend: std::marker::Send + Sync + 'static {
     /// The conversation of two users, where there is one.
     fn conversation_of(&self, one: UserId, other: UserId) -> Call<'_, Option<RoomId>>;
 
-    /// The rooms of users in which their presence is told, for users whose node died: (user, username, rooms).
+    /// Keeps how a user wants to be seen, and tells who may know.
+    fn update_status(&self, request: UpdateStatus) -> Call<'_, Chosen>;
+
+    /// The rooms of users in which their presence is told, for users whose node died. Who is invisible is left out.
     fn presence_rooms(&self, users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>>;
 }
 

@@ -75,6 +75,11 @@ kinds! {
     /// `ref_seq`: the tag of the connection that said so ([`crate::ids::ConnectionId::tag`]), which has its reply and is
     /// not told; 0 for none.
     MessageRead = 34, "message_read";
+    /// An order to gateways: close connections of this user. Ephemeral, of a user; subject: the connection, nil for all
+    /// of them; `ref_seq`: the code of the close reason. Never written to clients.
+    CloseConnection = 35, "close_connection";
+    /// An order to one gateway: drain. Ephemeral, of the node's own stream. Never written to clients.
+    DrainNode = 36, "drain_node";
 }
 
 impl Kind {

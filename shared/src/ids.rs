@@ -109,6 +109,11 @@ impl StreamId {
         }
     }
 
+    /// A gateway's own stream, on which nothing happens but probes and orders; no user has the id of an incarnation.
+    pub fn of_node(node: Incarnation) -> Self {
+        Self::User(UserId(node.0))
+    }
+
     /// The bytes of the id, without the sort of stream.
     pub fn uuid(self) -> Uuid {
         match self {

@@ -97,6 +97,21 @@ impl Keys {
         self.of_partition("presence", self.partition(user), user)
     }
 
+    /// Sorted set: a user's connections by when they came, those apart that are leaving.
+    pub fn order(&self, user: UserId) -> String {
+        self.of_partition("order", self.partition(user), user)
+    }
+
+    /// How many users of a partition have devices.
+    pub fn online(&self, partition: u16) -> String {
+        self.of_partition("online", partition, "")
+    }
+
+    /// Hash: incarnation → what the node last said of itself. Lies beside the heartbeats of the first partition.
+    pub fn reports(&self) -> String {
+        self.of_partition("reports", 0, "")
+    }
+
     /// When a user's last device went.
     pub fn last_seen(&self, user: UserId) -> String {
         self.of_partition("seen", self.partition(user), user)
@@ -163,6 +178,8 @@ mod tests {
             keys.devices_of_node(partition, "n"),
             keys.presence(user),
             keys.last_seen(user),
+            keys.order(user),
+            keys.online(partition),
         ];
         assert!(names.iter().all(|name| name.contains(&tag)), "{names:?}");
     }

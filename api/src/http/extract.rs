@@ -80,9 +80,10 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => value,
         Err(error) => {
-            // The first wrong field may stand before the place where the JSON breaks.
+            // The first wrong field may stand before the place where the JSON breaks. Where nothing breaks, it is a field
+            // that is wrong, though serde calls a number in the place of a word a mistake of syntax.
             let whole = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
-            return Err(if whole && error.inner().is_data() { wrong_field(&error) } else { not_an_object() });
+            return Err(if whole { wrong_field(&error) } else { not_an_object() });
         }
     };
     deserializer.end().map_err(|_| not_an_object())?;
@@ -161,6 +162,7 @@ mod tests {
     #[expect(dead_code, reason = "only what is refused is looked at")]
     struct Inner {
         size: u64,
+        word: Option<rookery_shared::model::ChosenStatus>,
     }
 
     fn refused(json: &str) -> (Code, String) {
@@ -184,6 +186,8 @@ mod tests {
             (r#"{"userName": 1}"#, "userName"),
             (r#"{"userName": "a", "inner": {"size": "big"}}"#, "inner.size"),
             (r#"{"userName": "a", "inner": {}}"#, "inner.size"),
+            (r#"{"userName": "a", "inner": {"size": 1, "word": 7}}"#, "inner.word"),
+            (r#"{"userName": "a", "inner": {"size": 1, "word": "nonsense"}}"#, "inner.word"),
             (r#"{"userName": "a", "userName": "b"}"#, "userName"),
         ];
         for (json, field) in cases {

@@ -31,7 +31,7 @@ pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Ne
     };
     let out_of_scope = out_of_scope(&shown, &request);
     request.extensions_mut().insert(shown);
-    let Allowance { limit, remaining, retry_after } = api.requests.check(caller);
+    let Allowance { limit, remaining, reset, retry_after } = api.requests.check(caller);
     let mut response = match retry_after {
         Some(wait) => {
             counter!("rookery_api_limited_requests_total").increment(1);
@@ -43,8 +43,15 @@ pub(crate) async fn count(State(api): State<Api>, mut request: Request, next: Ne
             None => next.run(request).await,
         },
     };
-    response.headers_mut().insert("ratelimit-limit", HeaderValue::from(limit));
-    response.headers_mut().insert("ratelimit-remaining", HeaderValue::from(remaining));
+    // Whole seconds, rounded up: who waits so long has all of it.
+    let reset = u64::try_from(reset.as_millis()).unwrap_or(u64::MAX).div_ceil(1_000);
+    for (name, value) in [
+        ("ratelimit-limit", HeaderValue::from(limit)),
+        ("ratelimit-remaining", HeaderValue::from(remaining)),
+        ("ratelimit-reset", HeaderValue::from(reset)),
+    ] {
+        response.headers_mut().insert(name, value);
+    }
     response
 }
 

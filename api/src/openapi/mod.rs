@@ -146,6 +146,7 @@ fn with_allowance(mut response: Response) -> Response {
     let headers = [
         ("RateLimit-Limit", "Requests that may come at once after a quiet minute"),
         ("RateLimit-Remaining", "Of these, how many more would pass now"),
+        ("RateLimit-Reset", "Seconds until all of them would pass again"),
     ];
     for (name, about) in headers {
         response.headers.entry(name.to_owned()).or_insert_with(|| number_header(about).into());

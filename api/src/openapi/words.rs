@@ -56,3 +56,7 @@ word! {
     /// An address on the web.
     WebUrl { examples("https://example.org/ada.png"), max_length = 512, pattern = r"^https?://[^\s\u0000-\u001f\u007f-\u009f]+$" }
 }
+word! {
+    /// A few words beside a status: one line of at most 100 characters, empty or more than white space.
+    StatusText { examples("at lunch"), max_length = 100, pattern = r"^(?:[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*)?$" }
+}

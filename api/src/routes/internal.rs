@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use rookery_shared::{
-    backend::{Backend, CursorsOf, Deletion, Edit, EntriesAfter, Mark, RoomAccess, Send, SignIn},
+    backend::{Backend, CursorsOf, Deletion, Edit, EntriesAfter, Mark, RoomAccess, Send, SignIn, UpdateStatus},
     envelope,
     ids::{StreamId, UserId},
     protocol::{Code, Problem},
@@ -37,6 +37,7 @@ pub(super) fn router(api: &Api) -> Router<Api> {
             "/conversation-of",
             ask(|api: Api, (one, other): (UserId, UserId)| async move { api.conversation_of(one, other).await }),
         )
+        .route("/update-status", ask(|api: Api, it: UpdateStatus| async move { api.update_status(it).await }))
         .route("/presence-rooms", ask(|api: Api, it: Vec<UserId>| async move { api.presence_rooms(it).await }))
         .layer(middleware::from_fn_with_state(api.clone(), secret))
         .layer(middleware::from_fn(observe))

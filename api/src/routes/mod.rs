@@ -9,8 +9,10 @@ mod invites;
 mod marks;
 mod members;
 mod messages;
+mod nodes;
 mod ops;
 mod page;
+mod presence;
 mod rooms;
 mod search;
 mod users;
@@ -32,9 +34,6 @@ use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-/// Most bytes of a REST body.
-const MAX_BODY: usize = 64 * 1024;
-
 /// Most bytes of an internal body: a gateway's batch.
 const MAX_INTERNAL_BODY: usize = 32 * 1024 * 1024;
 
@@ -47,6 +46,8 @@ fn rest() -> OpenApiRouter<Api> {
         .merge(auth::router())
         .merge(users::router())
         .merge(admin::router())
+        .merge(presence::router())
+        .merge(nodes::router())
         .merge(rooms::router())
         .merge(members::router())
         .merge(invites::router())
@@ -69,7 +70,7 @@ impl Api {
         let rest = Router::from(rest())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(DefaultBodyLimit::max(self.config.http.max_body_bytes))
             .layer(middleware::from_fn_with_state(self.clone(), count))
             .layer(middleware::from_fn(observe))
             .layer(self.cors());
@@ -93,7 +94,7 @@ impl Api {
     /// Answers browsers of the configured origins, and of no others.
     fn cors(&self) -> CorsLayer {
         let origins = self.config.http.allowed_origins.iter().filter_map(|origin| origin.parse::<HeaderValue>().ok());
-        let ratelimit = ["ratelimit-limit", "ratelimit-remaining"].map(HeaderName::from_static);
+        let ratelimit = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
         let exposed: Vec<_> = [header::RETRY_AFTER, header::LOCATION].into_iter().chain(ratelimit).collect();
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))

@@ -4,14 +4,20 @@ use super::{
     send::{Outgoing, trace_of},
     sessions::is_alive,
 };
-use crate::{actor::Actor, app::Api, problem, render, store::Stretch};
+use crate::{
+    actor::Actor,
+    app::Api,
+    problem, render,
+    store::{Stretch, rows::UserRow},
+};
 use rookery_shared::{
     backend::{
         Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
-        SignIn, SignedIn,
+        SignIn, SignedIn, UpdateStatus,
     },
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
+    model::{Chosen, ChosenStatus},
     protocol::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
@@ -21,9 +27,6 @@ use rookery_shared::{
 
 /// Most entries that one call gives.
 const MAX_ENTRIES: u32 = 1_000;
-
-/// Most rooms in which a user's presence is told.
-const MAX_PRESENCE_ROOMS: u32 = 500;
 
 impl Backend for Api {
     fn exchange(&self, token: String) -> Call<'_, Result<Claims, TokenError>> {
@@ -121,12 +124,11 @@ impl Backend for Api {
         Box::pin(async move {
             self.membership(request.user_id, request.room_id).await?;
             let members = self.all_members(request.room_id).await.map_err(problem::store)?;
-            let ids: Vec<UserId> = members.iter().map(|(user, _)| *user).collect();
-            let online = self.online(&ids).await;
-            let users = members.into_iter().map(|(user_id, username)| RoomUser {
-                user_id,
-                username,
-                is_online: online.contains(&user_id),
+            let online = self.online(&members).await;
+            let users = members.iter().map(|user| RoomUser {
+                user_id: user.id,
+                username: render::author(user).username,
+                is_online: online.contains(&user.id),
             });
             Ok(users.collect())
         })
@@ -136,19 +138,18 @@ impl Backend for Api {
         Box::pin(self.conversation_between(one, other))
     }
 
+    fn update_status(&self, request: UpdateStatus) -> Call<'_, Chosen> {
+        Box::pin(self.keep_status(request.user_id, request.chosen))
+    }
+
     fn presence_rooms(&self, users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>> {
         Box::pin(async move {
-            let known = self.reader.users(users.iter().copied()).await.map_err(problem::store)?;
+            // Read anew, not remembered: who has just become invisible goes unseen.
+            let rows = self.reader.store().users(&users).await.map_err(problem::store)?;
+            let visible = |row: &UserRow| row.deleted_at.is_none() && row.status != ChosenStatus::Invisible;
             let mut told = Vec::with_capacity(users.len());
-            for user in users {
-                let Some(known) = known.get(&user).filter(|known| known.row.deleted_at.is_none()) else { continue };
-                let rooms = self.reader.store().rooms_of(user, MAX_PRESENCE_ROOMS).await.map_err(problem::store)?;
-                let small = rooms.into_iter().filter(|of| of.member_count <= self.config.presence.max_room);
-                told.push(PresenceRooms {
-                    user_id: user,
-                    username: known.row.username.clone(),
-                    rooms: small.map(|of| of.room.id).collect(),
-                });
+            for UserRow { id, username, .. } in rows.into_iter().flatten().filter(visible) {
+                told.push(PresenceRooms { user_id: id, username, rooms: self.presence_rooms_of(id).await? });
             }
             Ok(told)
         })

@@ -125,7 +125,8 @@ impl Api {
 
     /// Gives a message other words.
     pub(crate) async fn edit(&self, actor: Actor, id: MessageId, content: String) -> Result<Changed, Problem> {
-        let content = text::content(content).map_err(|message| Problem::field("content", message))?;
+        let content =
+            text::content(content, self.config.limits.content).map_err(|message| Problem::field("content", message))?;
         let decide = move |api: Api, found: Found| {
             let content = content.clone();
             async move {

@@ -131,7 +131,7 @@ impl Api {
         let row = self.member_now(room, user).await?.ok_or(Code::NotFound)?;
         let known = self.reader.users([user]).await.map_err(problem::store)?;
         let author = known.get(&user).map_or_else(|| render::unknown_author(user), |known| (*known.author).clone());
-        let online = self.online(&[user]).await;
+        let online = self.online(known.get(&user).map(|known| &known.row)).await;
         Ok(render::member(&row, author, online.contains(&user)))
     }
 

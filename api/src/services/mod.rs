@@ -16,6 +16,8 @@ mod identity;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod operators;
+pub(crate) mod presence;
 pub(crate) mod purge;
 pub(crate) mod reactions;
 pub(crate) mod reads;

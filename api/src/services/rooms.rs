@@ -10,7 +10,7 @@ use crate::{
     problem, render,
     store::{
         Op, Part, StoreError,
-        rows::{MemberRow, RoomRow},
+        rows::{MemberRow, RoomRow, UserRow},
     },
     text::{self, Fields},
     writer::{Heads, Planned},
@@ -18,11 +18,11 @@ use crate::{
 use rookery_shared::{
     clock,
     ids::{RoomId, StreamId, UserId},
-    model::{HistoryFrom, Member, MemberRole, Page, Room, RoomSummary, RoomType, Status, Visibility},
+    model::{HistoryFrom, Member, MemberRole, Page, Room, RoomSummary, RoomType, Visibility},
     protocol::{Code, Problem},
 };
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
@@ -292,40 +292,26 @@ impl Api {
             None => false,
         };
         let (next, prev) = page.places(ends.as_ref(), more, beyond);
-        let users: Vec<UserId> = rows.iter().map(|(member, _)| member.user).collect();
-        let online = self.online(&users).await;
+        let online = self.online(rows.iter().map(|(_, user)| user)).await;
         let items = rows
             .iter()
             .map(|(member, user)| render::member(member, render::author(user), online.contains(&member.user)));
         Ok(Page { items: items.collect(), next, prev })
     }
 
-    /// Everyone in a room with their username, in its order.
-    pub(crate) async fn all_members(&self, room: RoomId) -> Result<Vec<(UserId, Option<String>)>, StoreError> {
+    /// Everyone in a room, by username.
+    pub(crate) async fn all_members(&self, room: RoomId) -> Result<Vec<UserRow>, StoreError> {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let part = after.as_deref().map_or(Part::First, Part::After);
             let members = self.reader.store().members(room, part, MEMBERS_AT_ONCE).await?;
-            all.extend(members.iter().map(|(member, user)| (member.user, render::author(user).username)));
-            match (members.len().cmp(&(MEMBERS_AT_ONCE as usize)), members.last()) {
-                (Ordering::Less, _) | (_, None) => return Ok(all),
-                (_, Some((_, user))) => after = Some(user.username_key.clone()),
+            let whole = members.len() == MEMBERS_AT_ONCE as usize;
+            all.extend(members.into_iter().map(|(_, user)| user));
+            if !whole {
+                return Ok(all);
             }
-        }
-    }
-
-    /// Which of these are there. Nobody, as far as we know, while presence cannot be asked.
-    pub(crate) async fn online(&self, users: &[UserId]) -> HashSet<UserId> {
-        match self.presence.seen(users).await {
-            Ok(seen) => {
-                let online = users.iter().zip(seen).filter(|(_, seen)| seen.status != Status::Offline);
-                online.map(|(user, _)| *user).collect()
-            }
-            Err(error) => {
-                tracing::debug!(%error, "presence could not be asked");
-                HashSet::new()
-            }
+            after = all.last().map(|user| user.username_key.clone());
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{facts::Facts, limit_keys, rooms::is_public};
 use crate::{
     actor::Actor,
     app::Api,
+    config::ContentLimit,
     problem, render,
     text::{self, Fields},
     writer::{NewMessage, SendError, Stored},
@@ -79,9 +80,9 @@ impl Going {
 }
 
 /// Checks what is said, without looking anything up. What a server says as itself is the product's word.
-fn check(sender: Actor, draft: Draft) -> Result<Draft, Problem> {
+fn check(sender: Actor, draft: Draft, limit: ContentLimit) -> Result<Draft, Problem> {
     let mut fields = Fields::default();
-    let content = fields.take("content", text::content(draft.content));
+    let content = fields.take("content", text::content(draft.content, limit));
     let client_id = fields.optional("clientId", draft.client_id, text::client_id);
     let attachment = fields.optional("attachment", draft.attachment, text::attachment);
     let Some(content) = content else { return Err(fields.problem()) };
@@ -120,7 +121,7 @@ impl Api {
     async fn addressed(&self, sends: Vec<Outgoing>, answers: &mut [Option<Sent>]) -> Vec<Going> {
         let mut checked = Vec::with_capacity(sends.len());
         for (index, Outgoing { sender, target, draft, trace }) in sends.into_iter().enumerate() {
-            match check(sender, draft) {
+            match check(sender, draft, self.config.limits.content) {
                 Ok(draft) => checked.push((index, sender, target, draft, trace)),
                 Err(problem) => answers[index] = Some(Err(problem)),
             }
@@ -386,8 +387,12 @@ mod tests {
             attachment: None,
         };
         let sender = Actor::person(UserId::new());
-        let named: Vec<_> =
-            check(sender, draft).expect_err("wrong").errors.into_iter().map(|error| error.field).collect();
+        let named: Vec<_> = check(sender, draft, ContentLimit::default())
+            .expect_err("wrong")
+            .errors
+            .into_iter()
+            .map(|error| error.field)
+            .collect();
         assert_eq!(named, ["content", "clientId"]);
     }
 }

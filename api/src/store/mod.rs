@@ -239,6 +239,9 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store can be written to now.
     fn ready(&self) -> StoreCall<'_, ()>;
 
+    /// How much there is, about, and at little cost.
+    fn sizes(&self) -> StoreCall<'_, Sizes>;
+
     // Accounts.
 
     /// A new account. `Taken(Username)` or `Taken(Email)`.
@@ -366,6 +369,17 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes everything of a room that is marked deleted and has no members: log, words, reads, bans, invites. With
     /// `finally` it is not named by [`rooms_to_purge`](Self::rooms_to_purge) any more.
     fn purge_room(&self, room: RoomId, finally: bool) -> StoreCall<'_, ()>;
+}
+
+/// How much a store holds, about; what is marked as deleted counts until it is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Accounts.
+    pub users: u64,
+    /// Rooms and conversations.
+    pub rooms: u64,
+    /// Entries of all logs, of which most are messages.
+    pub log_entries: u64,
 }
 
 /// A membership and what a list of rooms needs of its room.

@@ -14,7 +14,7 @@ use rookery_shared::{
     ids::{ConnectionId, Incarnation, StreamId, UserId},
     lifecycle,
     limits::{MemoryLimits, SharedLimits},
-    model::Role,
+    model::{NodeReport, Role},
     presence::{Device, MemoryPresence, SharedPresence},
     telemetry::Metrics,
     testing::poll,
@@ -196,12 +196,29 @@ impl Cluster {
         person
     }
 
+    /// A gateway, as it reports itself.
+    pub(crate) async fn node(&self, name: &str) -> Incarnation {
+        let id = Incarnation::new();
+        let report = NodeReport {
+            id,
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            connections: 3,
+            streams: 5,
+            started_at: clock::now(),
+            draining: false,
+        };
+        self.presence.beat(id).await.expect("beats");
+        self.presence.report(&report).await.expect("reports");
+        id
+    }
+
     /// Connects a device of someone, as a gateway would.
     pub(crate) async fn connect(&self, person: &Person) {
         let node = Incarnation::new();
         self.presence.beat(node).await.expect("beats");
         let device = Device { user: person.id, connection: ConnectionId::new() };
-        self.presence.connect(node, &[device]).await.expect("connects");
+        self.presence.connect(node, &[device], u32::MAX).await.expect("connects");
     }
 }
 

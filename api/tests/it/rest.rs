@@ -20,6 +20,7 @@ mod invites;
 mod limits;
 mod members;
 mod messages;
+mod presence;
 mod reactions;
 mod reads;
 mod room_changes;

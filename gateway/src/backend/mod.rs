@@ -9,10 +9,11 @@ use reqwest::{Client, header};
 use rookery_shared::{
     backend::{
         Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
-        SignIn, SignedIn, Target,
+        SignIn, SignedIn, Target, UpdateStatus,
     },
     envelope::{Event, decode_list},
     ids::{RoomId, StreamId, UserId},
+    model::Chosen,
     protocol::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
@@ -179,6 +180,10 @@ impl Backend for HttpBackend {
 
     fn conversation_of(&self, one: UserId, other: UserId) -> Call<'_, Option<RoomId>> {
         Box::pin(async move { self.ask(one.0.as_bytes(), "conversation-of", &(one, other)).await })
+    }
+
+    fn update_status(&self, request: UpdateStatus) -> Call<'_, Chosen> {
+        Box::pin(async move { self.ask(request.user_id.0.as_bytes(), "update-status", &request).await })
     }
 
     fn presence_rooms(&self, users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>> {

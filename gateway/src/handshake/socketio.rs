@@ -76,7 +76,7 @@ async fn answer(sockets: &Sockets, request: Request) -> Response {
             (false, _) if !upgrades => refuse(Refusal::BadRequest),
             (_, false) => refuse(Refusal::UnsupportedVersion),
             (true, true) => open(sockets, credentials(&sockets.node, request.headers(), &uri).await).await,
-            (false, true) => websocket(sockets, request),
+            (false, true) => websocket(sockets, request).await,
         };
     };
     let sid = Sid::parse(sid).filter(|sid| sid.core() < sockets.node.interest.inboxes().len());
@@ -117,7 +117,7 @@ async fn post(sockets: &Sockets, sid: Sid, request: Request) -> Response {
 }
 
 /// A session begins on a WebSocket.
-fn websocket(sockets: &Sockets, request: Request) -> Response {
+async fn websocket(sockets: &Sockets, request: Request) -> Response {
     let credentials = credentials(&sockets.node, request.headers(), request.uri()).await;
     accept_upgrade(sockets, request, sockets.next_core(), move |stream, early| {
         Mail::Socket(NewSocket { stream, transport: Transport::SocketIo, early, credentials })

@@ -11,6 +11,7 @@ use crate::{
 use bytes::Bytes;
 use rookery_shared::{
     ids::{ConnectionId, SessionId, UserId},
+    model::ChosenStatus,
     protocol::CloseReason,
 };
 use std::{
@@ -62,6 +63,8 @@ pub struct Live {
     pub session: SessionId,
     /// The user's name.
     pub username: Arc<str>,
+    /// How the user wants to be seen.
+    pub status: ChosenStatus,
     /// When the token ends, seconds since 1970.
     pub token_ends: i64,
     /// How many seconds before that the client is told.

@@ -15,6 +15,7 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use rookery_shared::{
     ids::{ConnectionId, MessageId, StreamId, UserId},
+    model::Chosen,
     protocol::{CloseReason, Problem},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -86,6 +87,9 @@ pub struct State {
     pub typing: FxHashMap<(u32, UserId), (Seconds, Option<String>)>,
     /// Messages that are being changed, with the turns of those who change them.
     pub changing: FxHashMap<MessageId, Rc<Mutex<()>>>,
+    /// How users want to be seen who said so lately, by the place of their own stream: who signs in at the same time has
+    /// an older answer.
+    pub chosen: FxHashMap<u32, Chosen>,
     /// Whom changes of presence have been told to, lately, by the number of the change: who shares several rooms with
     /// its user is told once.
     pub told: FxHashMap<u64, FxHashSet<u32>>,
@@ -120,6 +124,7 @@ impl Core {
             empty: VecDeque::new(),
             typing: FxHashMap::default(),
             changing: FxHashMap::default(),
+            chosen: FxHashMap::default(),
             told: FxHashMap::default(),
             told_order: VecDeque::new(),
             condemned: Vec::new(),

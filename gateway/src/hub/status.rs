@@ -1,14 +1,16 @@
-//! Ephemeral events: typing and presence. They have no place in a log, and are the first that a slow client loses.
+//! Ephemeral events: typing and presence, which are the first that a slow client loses, and orders to close, which no
+//! client sees. They have no place in a log.
 
 use super::{
-    connection::Seconds,
+    connection::{Phase, Seconds},
     core::{Core, State},
 };
 use crate::transport::Shared;
 use rookery_shared::{
     envelope::{Event, Header, Kind},
-    ids::{StreamId, UserId},
-    model::UserTyping,
+    ids::{ConnectionId, StreamId, UserId},
+    model::{Chosen, UserTyping},
+    protocol::CloseReason,
 };
 use rustc_hash::FxHashSet;
 use std::rc::Rc;
@@ -40,6 +42,8 @@ impl Core {
                 }
                 self.tell(state, slot, event, Some(subject), None);
             }
+            Kind::UserStatus if matches!(event.header.stream, StreamId::User(_)) => self.chose(state, slot, event),
+            Kind::CloseConnection => self.condemn(state, event),
             Kind::UserStatus => {
                 let number = event.header.ref_seq;
                 let now = self.now();
@@ -54,7 +58,8 @@ impl Core {
                     state.told_order.push_back((now, number));
                     FxHashSet::default()
                 });
-                self.tell(state, slot, event, None, Some(&mut told));
+                // The user's own devices learn from the user's stream what was chosen.
+                self.tell(state, slot, event, Some(subject), Some(&mut told));
                 state.told.insert(number, told);
             }
             Kind::MessageRead => {
@@ -70,6 +75,34 @@ impl Core {
     fn with_tag(&self, state: &State, slot: u32, tag: u64) -> FxHashSet<u32> {
         let followers = self.followers(state, slot);
         followers.iter().filter(|follower| follower.id.tag() == tag).map(|follower| follower.slot).collect()
+    }
+
+    /// A user has said how they want to be seen: their devices are told, and it is remembered for when they go.
+    fn chose(self: &Rc<Self>, state: &mut State, slot: u32, event: &Event) {
+        let Ok(chosen) = serde_json::from_slice::<Chosen>(&event.data) else { return };
+        for connection in self.followers(state, slot) {
+            if let Phase::Live(live) = &mut *connection.phase.borrow_mut() {
+                live.status = chosen.status;
+            }
+        }
+        self.node.devices.chose(UserId(event.header.subject), chosen.status);
+        state.chosen.insert(slot, chosen);
+        self.tell(state, slot, event, None, None);
+    }
+
+    /// A user's connections are to be closed: one of too many, or all by order. They need not be followers yet, so that
+    /// the table is gone through; this is rare.
+    fn condemn(self: &Rc<Self>, state: &mut State, event: &Event) {
+        let StreamId::User(user) = event.header.stream else { return };
+        let code = u16::try_from(event.header.ref_seq).ok();
+        let Some(reason) = code.and_then(CloseReason::from_code) else { return };
+        let which = ConnectionId(event.header.subject);
+        let meant = state.connections.iter().map(|(_, connection)| connection).filter(|connection| {
+            (which == ConnectionId::NIL || connection.id == which) && connection.user() == Some(user)
+        });
+        let meant: Vec<_> = meant.map(|connection| (connection.clone(), reason)).collect();
+        state.condemned.extend(meant);
+        self.wake.notify_one();
     }
 
     /// Writes to each follower but those of one user, and those told already. Who is behind is not told.

@@ -152,6 +152,7 @@ impl Core {
             let stream = state.streams.remove(slot as usize);
             state.by_id.remove(&stream.id);
             state.rings.forget(ring);
+            state.chosen.remove(&slot);
             state.typing.retain(|(typed_in, _), _| *typed_in != slot);
             left.push(stream.id);
         }

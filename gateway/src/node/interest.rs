@@ -6,14 +6,17 @@ use rookery_shared::{
     bus::{Bus, BusSink},
     clock::micros,
     envelope::{Event, Header, Kind},
-    ids::{StreamId, UserId, fnv1a},
+    ids::{Incarnation, StreamId, fnv1a},
 };
 use rustc_hash::FxHashMap;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 /// Parts of the table, each with a lock of its own, so that the bus's reader and sign-ins do not meet.
 const SHARDS: usize = 64;
@@ -28,10 +31,14 @@ pub const MAX_CORES: usize = Cores::BITS as usize;
 pub struct Interest {
     shards: Vec<Mutex<FxHashMap<StreamId, Cores>>>,
     inboxes: Vec<Arc<Inbox>>,
-    /// The node's own stream, on which nothing happens but probes.
-    probe: StreamId,
+    /// This life of this process.
+    pub incarnation: Incarnation,
+    /// The node's own stream, on which nothing happens but probes and orders.
+    own: StreamId,
     /// The number of the last probe that came back.
     echoed: watch::Sender<u64>,
+    /// Told when the node is ordered to drain.
+    pub drain_ordered: Notify,
 }
 
 impl Interest {
@@ -39,17 +46,26 @@ impl Interest {
     pub fn new(inboxes: Vec<Arc<Inbox>>) -> Arc<Self> {
         debug_assert!(inboxes.len() <= MAX_CORES);
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        let probe = StreamId::User(UserId::new());
-        Arc::new(Self { shards, inboxes, probe, echoed: watch::Sender::new(0) })
+        let incarnation = Incarnation::new();
+        let own = StreamId::of_node(incarnation);
+        let echoed = watch::Sender::new(0);
+        Arc::new(Self { shards, inboxes, incarnation, own, echoed, drain_ordered: Notify::new() })
+    }
+
+    /// Subscribes to the node's own stream. A bus that is down remembers it.
+    pub async fn listen(&self, bus: &dyn Bus) {
+        if let Err(error) = bus.subscribe(&[self.own]).await {
+            tracing::debug!(%error, "orders to this node have to wait for the bus");
+        }
     }
 
     /// Whether an event that this node publishes comes back to it, within a time.
     pub async fn probe(&self, bus: &dyn Bus, patience: Duration) -> bool {
         let number = micros();
-        let header = Header { ref_seq: number, ..Header::new(Kind::UserTyping, self.probe, 0) };
+        let header = Header { ref_seq: number, ..Header::new(Kind::UserTyping, self.own, 0) };
         let mut echoed = self.echoed.subscribe();
         let comes_back = async {
-            bus.subscribe(&[self.probe]).await.is_ok() && {
+            bus.subscribe(&[self.own]).await.is_ok() && {
                 bus.publish(vec![Event { header, data: Bytes::new() }]);
                 echoed.wait_for(|seen| *seen >= number).await.is_ok()
             }
@@ -89,6 +105,11 @@ impl Interest {
         streams.iter().filter(last).copied().collect()
     }
 
+    /// How many streams the node follows.
+    pub fn followed(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
     fn shard(&self, stream: StreamId) -> MutexGuard<'_, FxHashMap<StreamId, Cores>> {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash do")]
         let index = fnv1a(&stream.uuid().as_bytes()[8..]) as usize % SHARDS;
@@ -98,8 +119,11 @@ impl Interest {
 
 impl BusSink for Interest {
     fn event(&self, event: Event) {
-        if event.header.stream == self.probe {
-            self.echoed.send_replace(event.header.ref_seq);
+        if event.header.stream == self.own {
+            match event.header.kind {
+                Kind::DrainNode => self.drain_ordered.notify_one(),
+                _ => drop(self.echoed.send_replace(event.header.ref_seq)),
+            }
             return;
         }
         let mut cores = self.shard(event.header.stream).get(&event.header.stream).copied().unwrap_or(0);
@@ -133,8 +157,10 @@ mod tests {
         let stream = StreamId::Room(RoomId::new());
         assert_eq!(interest.add(0, &[stream, stream]), [stream]);
         assert_eq!(interest.add(1, &[stream]), []);
+        assert_eq!(interest.followed(), 1);
         assert_eq!(interest.remove(0, &[stream]), []);
         assert_eq!(interest.remove(0, &[stream]), []);
         assert_eq!(interest.remove(1, &[stream]), [stream]);
+        assert_eq!(interest.followed(), 0);
     }
 }

@@ -12,6 +12,7 @@ use interest::Interest;
 use rookery_shared::{
     backend::{Backend, EntriesAfter, Send, Target},
     bus::SharedBus,
+    clock::{self, Time},
     envelope::Event,
     ids::{Incarnation, StreamId, fnv1a},
     presence::SharedPresence,
@@ -81,6 +82,8 @@ pub struct Node {
     pub io: Handle,
     /// Open connections.
     pub connections: AtomicUsize,
+    /// When it began.
+    pub started_at: Time,
     /// Whether new connections are refused.
     pub draining: AtomicBool,
     changes: Arc<Batcher<Change, ()>>,
@@ -109,7 +112,7 @@ impl Node {
     /// A node whose I/O runs on `io`.
     pub fn new(parts: Parts, io: Handle) -> Arc<Self> {
         let Parts { config, verifier, backend, bus, presence, interest } = parts;
-        let incarnation = Incarnation::new();
+        let incarnation = interest.incarnation;
         let (bus2, interest2) = (bus.clone(), interest.clone());
         let changes = Batcher::new(io.clone(), 10_000, bounded_by_callers(), move |batch| {
             let (bus, interest) = (bus2.clone(), interest2.clone());
@@ -124,7 +127,7 @@ impl Node {
         let lanes = lanes.collect();
         let backend2 = backend.clone();
         let heads = Batcher::new(io.clone(), 64, bounded_by_callers(), move |batch| ask_heads(backend2.clone(), batch));
-        let devices = presence::Devices::new(&io, presence.clone(), incarnation);
+        let devices = presence::Devices::new(&io, presence.clone(), incarnation, config.max_connections);
         Arc::new(Self {
             config,
             incarnation,
@@ -136,6 +139,7 @@ impl Node {
             interest,
             io,
             connections: AtomicUsize::new(0),
+            started_at: clock::now(),
             draining: AtomicBool::new(false),
             changes,
             lanes,
@@ -228,6 +232,19 @@ impl Node {
         self.draining.store(true, Ordering::SeqCst);
         let spread = u64::try_from(self.config.drain_spread.as_millis()).unwrap_or(u64::MAX);
         self.interest.inboxes().iter().for_each(|inbox| inbox.mail(Mail::Drain(spread)));
+    }
+
+    /// Drains when it is ordered to, until the process ends. Goes on without clients then, until it is stopped.
+    pub async fn obey(self: Arc<Self>) {
+        self.interest.listen(&*self.bus).await;
+        loop {
+            self.interest.drain_ordered.notified().await;
+            if !self.draining.load(Ordering::SeqCst) {
+                tracing::info!("this node was ordered to drain");
+                self.drain();
+                self.report().await;
+            }
+        }
     }
 
     /// [`drain`](Self::drain), and waits until the clients have gone, or should have.

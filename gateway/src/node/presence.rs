@@ -11,12 +11,13 @@ use rookery_shared::{
     bus::Bus,
     clock,
     envelope::{Event, Header, Kind},
-    ids::{Incarnation, RoomId, StreamId, UserId},
-    model::{Status, UserStatus},
-    presence::{Device, LEASE, PresenceError, SharedPresence},
+    ids::{ConnectionId, Incarnation, RoomId, StreamId, UserId},
+    model::{ChosenStatus, NodeReport, Status, UserStatus},
+    presence::{Arrival, Device, LEASE, PresenceError, SharedPresence},
+    protocol::CloseReason,
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -37,11 +38,14 @@ const LARGEST: usize = 500;
 
 /// The devices of this node, as presence knows them.
 pub struct Devices {
-    connect: Arc<Batcher<Device, bool>>,
+    connect: Arc<Batcher<Device, Arrival>>,
+    leaving: Arc<Batcher<Device, ()>>,
     disconnect: Arc<Batcher<Device, bool>>,
     tables: Arc<Mutex<Tables>>,
     /// Devices that have gone and that nobody has been told of yet.
-    leaving: AtomicUsize,
+    untold: AtomicUsize,
+    /// Devices that a user may have.
+    most: u32,
 }
 
 #[derive(Default)]
@@ -50,40 +54,83 @@ struct Tables {
     here: HashSet<Device>,
     /// Those of which presence may have another idea, because a call failed.
     unsettled: HashSet<Device>,
+    /// Users whose devices have gone, with nobody told yet.
+    going: HashMap<UserId, Going>,
+}
+
+/// A user some of whose devices have just gone.
+struct Going {
+    devices: usize,
+    /// How they want to be seen.
+    status: ChosenStatus,
 }
 
 impl Devices {
     /// No devices yet.
-    pub fn new(io: &Handle, presence: SharedPresence, node: Incarnation) -> Self {
+    pub fn new(io: &Handle, presence: SharedPresence, node: Incarnation, most: u32) -> Self {
         let tables = Arc::<Mutex<Tables>>::default();
-        let (presence2, tables2, tables3) = (presence.clone(), tables.clone(), tables.clone());
+        let (presence2, presence3) = (presence.clone(), presence.clone());
+        let (tables2, tables3) = (tables.clone(), tables.clone());
         let connect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
             let (presence, tables) = (presence.clone(), tables2.clone());
-            async move { settled(&tables, &batch, presence.connect(node, &batch).await) }
+            async move { settled(&tables, &batch, presence.connect(node, &batch, most).await) }
         });
         let disconnect = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
             let (presence, tables) = (presence2.clone(), tables3.clone());
             async move { settled(&tables, &batch, presence.disconnect(node, &batch).await) }
         });
-        Self { connect, disconnect, tables, leaving: AtomicUsize::new(0) }
+        let leaving = Batcher::new(io.clone(), LARGEST, bounded_by_callers(), move |batch: Vec<Device>| {
+            let presence = presence3.clone();
+            async move {
+                // Taking them back does it too.
+                let _ = presence.leaving(&batch).await;
+                vec![(); batch.len()]
+            }
+        });
+        Self { connect, leaving, disconnect, tables, untold: AtomicUsize::new(0), most }
     }
 
-    /// A device is here; tells whether its user has come online with it.
-    pub fn connected(&self, device: Device) -> oneshot::Receiver<bool> {
+    /// A device is here; tells whether its user has come online with it, and which of their devices are too many.
+    pub fn connected(&self, device: Device) -> oneshot::Receiver<Arrival> {
         lock(&self.tables).here.insert(device);
         self.connect.call(device)
     }
 
-    /// A device has gone; tells whether its user has gone offline with it.
-    async fn disconnected(&self, device: Device) -> bool {
+    /// A device goes, of a user who wants to be seen so.
+    fn goes(&self, device: Device, status: ChosenStatus) {
+        self.untold.fetch_add(1, Ordering::SeqCst);
+        let mut tables = lock(&self.tables);
+        let going = tables.going.entry(device.user).or_insert(Going { devices: 0, status });
+        going.devices += 1;
+        going.status = status;
+        drop(self.leaving.call(device));
+    }
+
+    /// A user wants to be seen so from now on.
+    pub fn chose(&self, user: UserId, status: ChosenStatus) {
+        if let Some(going) = lock(&self.tables).going.get_mut(&user) {
+            going.status = status;
+        }
+    }
+
+    /// A device has gone; tells whether its user has gone offline with it, and how they wanted to be seen.
+    async fn disconnected(&self, device: Device) -> (bool, ChosenStatus) {
         lock(&self.tables).here.remove(&device);
-        self.disconnect.call(device).await.unwrap_or(false)
+        let offline = self.disconnect.call(device).await.unwrap_or(false);
+        let mut tables = lock(&self.tables);
+        let Some(going) = tables.going.get_mut(&device.user) else { return (offline, ChosenStatus::default()) };
+        let status = going.status;
+        going.devices -= 1;
+        if going.devices == 0 {
+            tables.going.remove(&device.user);
+        }
+        (offline, status)
     }
 
     /// Everything that is here is unsettled: presence has lost it.
     fn unsettle_all(&self) {
         let mut tables = lock(&self.tables);
-        let Tables { here, unsettled } = &mut *tables;
+        let Tables { here, unsettled, .. } = &mut *tables;
         unsettled.extend(here.iter().copied());
     }
 
@@ -103,11 +150,30 @@ fn lock(tables: &Mutex<Tables>) -> MutexGuard<'_, Tables> {
 }
 
 /// The answers of a call; when it failed, its devices are remembered for the next heartbeat.
-fn settled(tables: &Mutex<Tables>, batch: &[Device], result: Result<Vec<bool>, PresenceError>) -> Vec<bool> {
+fn settled<T: Clone + Default>(
+    tables: &Mutex<Tables>,
+    batch: &[Device],
+    result: Result<Vec<T>, PresenceError>,
+) -> Vec<T> {
     result.unwrap_or_else(|_| {
         lock(tables).unsettled.extend(batch.iter().copied());
-        vec![false; batch.len()]
+        vec![T::default(); batch.len()]
     })
+}
+
+/// Has the connections of a user that are too many closed, on whichever nodes they are.
+pub fn close_surplus(bus: &dyn Bus, user: UserId, surplus: &[ConnectionId]) {
+    let event = |connection: &ConnectionId| Event {
+        header: Header {
+            subject: connection.0,
+            ref_seq: u64::from(CloseReason::TooManyConnections.code()),
+            ..Header::new(Kind::CloseConnection, StreamId::User(user), 0)
+        },
+        data: Bytes::new(),
+    };
+    if !surplus.is_empty() {
+        bus.publish(surplus.iter().map(event).collect());
+    }
 }
 
 /// Tells rooms of a user's presence. The number in the events is the same for all of them, so that who shares several
@@ -138,21 +204,24 @@ pub struct Gone {
     pub username: Arc<str>,
     /// The rooms in which it is told.
     pub rooms: Vec<RoomId>,
+    /// How the user wants to be seen.
+    pub status: ChosenStatus,
 }
 
 impl Node {
     /// A device has gone. Others are told after a grace, if no device of the user is there by then.
     pub fn device_gone(self: &Arc<Self>, gone: Gone) {
         let node = self.clone();
-        self.devices.leaving.fetch_add(1, Ordering::SeqCst);
+        self.devices.goes(gone.device, gone.status);
         drop(self.io.spawn(async move {
             // In a drain the client comes back through another node, within the same grace.
             sleep(GRACE).await;
-            if node.devices.disconnected(gone.device).await {
-                let status = offline(gone.device.user, gone.username.to_string());
+            let (offline, chosen) = node.devices.disconnected(gone.device).await;
+            if offline && chosen != ChosenStatus::Invisible {
+                let status = went_offline(gone.device.user, gone.username.to_string());
                 tell(&*node.bus, &gone.rooms, &status);
             }
-            node.devices.leaving.fetch_sub(1, Ordering::SeqCst);
+            node.devices.untold.fetch_sub(1, Ordering::SeqCst);
         }));
     }
 
@@ -170,6 +239,23 @@ impl Node {
                 }
             }
             self.settle().await;
+            self.report().await;
+        }
+    }
+
+    /// Says of this node what administrators want to know.
+    pub async fn report(&self) {
+        let report = NodeReport {
+            id: self.incarnation,
+            name: self.config.node_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            connections: self.connections.load(Ordering::Relaxed) as u64,
+            streams: self.interest.followed() as u64,
+            started_at: self.started_at,
+            draining: self.draining.load(Ordering::SeqCst),
+        };
+        if let Err(error) = self.presence.report(&report).await {
+            tracing::debug!(%error, "this node could not report");
         }
     }
 
@@ -181,10 +267,12 @@ impl Node {
                 return;
             }
             let tables = &self.devices.tables;
-            let connected = self.presence.connect(self.incarnation, &here).await;
+            let connected = self.presence.connect(self.incarnation, &here, self.devices.most).await;
             let disconnected = self.presence.disconnect(self.incarnation, &gone).await;
             let failed = connected.is_err() || disconnected.is_err();
-            settled(tables, &here, connected);
+            for (device, arrival) in here.iter().zip(settled(tables, &here, connected)) {
+                close_surplus(&*self.bus, device.user, &arrival.surplus);
+            }
             let offline = settled(tables, &gone, disconnected);
             // A device that went while it was being registered is taken back in the next round.
             {
@@ -210,7 +298,7 @@ impl Node {
         match self.backend.presence_rooms(users).await {
             Ok(all) => {
                 for user in all {
-                    tell(&*self.bus, &user.rooms, &offline(user.user_id, user.username));
+                    tell(&*self.bus, &user.rooms, &went_offline(user.user_id, user.username));
                 }
             }
             Err(problem) => tracing::warn!(%problem, "users went offline, and nobody was told"),
@@ -240,7 +328,7 @@ impl Node {
         self.draining.store(true, Ordering::SeqCst);
         // Who has just gone and does not come back is told of by this node, or by nobody.
         let told = async {
-            while self.devices.leaving.load(Ordering::SeqCst) > 0 {
+            while self.devices.untold.load(Ordering::SeqCst) > 0 {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -256,6 +344,6 @@ impl Node {
     }
 }
 
-fn offline(user_id: UserId, username: String) -> UserStatus {
+fn went_offline(user_id: UserId, username: String) -> UserStatus {
     UserStatus { user_id, username: Some(username), status: Status::Offline, last_seen: Some(clock::now()), text: None }
 }

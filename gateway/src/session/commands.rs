@@ -2,21 +2,21 @@
 
 use super::{ReplyTo, error, reply};
 use crate::hub::{
-    connection::{Connection, Live},
+    connection::{Connection, Live, Phase},
     core::{Core, State},
     deliver::FETCH_LIMIT,
     follow::Position,
 };
 use bytes::Bytes;
 use rookery_shared::{
-    backend::{EntriesAfter, RoomAccess, Send, Target},
+    backend::{self, EntriesAfter, RoomAccess, Send, Target},
     clock,
     envelope::{Event, Header, Kind},
     ids::{MessageId, RoomId, StreamId},
-    model::{LogEntry, UserTyping},
+    model::{Chosen, LogEntry, UserTyping},
     protocol::{
         Code, Problem,
-        command::{JoinRoom, RoomJoined, RoomRef, RoomUsers, SendMessage, Typing},
+        command::{JoinRoom, RoomJoined, RoomRef, RoomUsers, SendMessage, StatusUpdated, Typing, UpdateStatus},
     },
 };
 use serde_json::value::RawValue;
@@ -190,14 +190,41 @@ pub fn room_users(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, com
     });
 }
 
+/// `update_status`: the api keeps it and tells who may know.
+pub fn update_status(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: UpdateStatus) {
+    let Some(user_id) = connection.user() else { return };
+    let (core, connection) = (core.clone(), connection.clone());
+    let place = connection.begin();
+    spawn_local(async move {
+        let _place = place;
+        let backend = core.node.backend.clone();
+        let chosen = Chosen { status: command.status, text: command.text };
+        let request = backend::UpdateStatus { user_id, chosen };
+        let kept = core.node.run(async move { backend.update_status(request).await }).await;
+        match kept.unwrap_or_else(|_| Err(Code::Internal.into())) {
+            Ok(kept) => {
+                // The user's stream says it as well; who goes at once, or while the bus is away, goes by this.
+                if let Phase::Live(live) = &mut *connection.phase.borrow_mut() {
+                    live.status = kept.status;
+                }
+                reply(&core, &connection, id.as_deref(), "ok", &StatusUpdated { status: kept.status });
+            }
+            Err(problem) => error(&core, &connection, id.as_deref(), &problem),
+        }
+    });
+}
+
 /// `typing`: told to who follows the room, on every node. No reply.
 pub fn typing(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: &Typing) {
     let Some(live) = connection.live() else { return };
     if let Some(room) = command.room_id {
-        if follows(core, connection, room) {
-            publish_typing(core, &live, room, command.is_typing);
-        } else {
-            error(core, connection, id.as_deref(), &Code::NotAMember.into());
+        match members_of_followed(core, connection, room) {
+            Some(members) if members <= core.node.config.receipts_room_size => {
+                publish_typing(core, &live, room, command.is_typing);
+            }
+            // In a large room everyone would be told all the time who types.
+            Some(_) => {}
+            None => error(core, connection, id.as_deref(), &Code::NotAMember.into()),
         }
         return;
     }
@@ -211,7 +238,7 @@ pub fn typing(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command
         match found.unwrap_or_else(|_| Err(Code::Internal.into())) {
             // To someone one has never talked to, nobody is told.
             Ok(room) => {
-                if let Some(room) = room.filter(|room| follows(&core, &connection, *room)) {
+                if let Some(room) = room.filter(|room| members_of_followed(&core, &connection, *room).is_some()) {
                     publish_typing(&core, &live, room, is_typing);
                 }
             }
@@ -220,10 +247,11 @@ pub fn typing(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command
     });
 }
 
-/// Whether this connection follows a room.
-fn follows(core: &Core, connection: &Connection, room: RoomId) -> bool {
+/// How many are in a room that this connection follows.
+fn members_of_followed(core: &Core, connection: &Connection, room: RoomId) -> Option<u32> {
     let state = core.state.borrow();
-    state.by_id.get(&StreamId::Room(room)).is_some_and(|slot| connection.follows.borrow().contains(slot))
+    let slot = state.by_id.get(&StreamId::Room(room)).filter(|slot| connection.follows.borrow().contains(slot))?;
+    state.streams.get(*slot as usize).map(|stream| stream.member_count)
 }
 
 /// Tells a room that someone types, or no longer.

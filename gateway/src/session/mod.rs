@@ -106,6 +106,7 @@ fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Comma
         Command::DeleteMessage(deletion) => changes::delete_message(core, connection, id, deletion),
         Command::MessageRead(mark) => changes::message_read(core, connection, id, mark),
         Command::Typing(typing) => commands::typing(core, connection, id, &typing),
+        Command::UpdateStatus(update) => commands::update_status(core, connection, id, update),
         Command::GetRoomUsers(room) => commands::room_users(core, connection, id, &room),
     }
 }
@@ -232,7 +233,7 @@ pub fn recheck(core: &Rc<Core>, connection: &Rc<Connection>, room_id: RoomId, le
 /// A connection ends: presence is told, and typing ends.
 pub fn depart(core: &Rc<Core>, connection: &Rc<Connection>) {
     let Phase::Live(live) = &*connection.phase.borrow() else { return };
-    let (rooms, typing) = {
+    let (rooms, typing, status) = {
         let state = core.state.borrow();
         let follows = connection.follows.borrow();
         let typing: Vec<RoomId> = follows
@@ -240,11 +241,12 @@ pub fn depart(core: &Rc<Core>, connection: &Rc<Connection>) {
             .filter(|slot| state.typing.contains_key(&(**slot, live.user)))
             .filter_map(|slot| state.streams[*slot as usize].id.room())
             .collect();
-        (commands::presence_rooms(core, &state, &follows), typing)
+        let status = sign_in::newest_choice(&state, live.user).map_or(live.status, |chosen| chosen.status);
+        (commands::presence_rooms(core, &state, &follows), typing, status)
     };
     for room in typing {
         commands::publish_typing(core, live, room, false);
     }
     let device = Device { user: live.user, connection: connection.id };
-    core.node.device_gone(Gone { device, username: Arc::clone(&live.username), rooms });
+    core.node.device_gone(Gone { device, username: Arc::clone(&live.username), rooms, status });
 }

@@ -4,6 +4,7 @@ use rookery_shared::protocol::{
     Code, Problem,
     command::{
         Authenticate, Cursors, DeleteMessage, Draft, EditMessage, JoinRoom, MarkRead, RoomRef, SendMessage, Typing,
+        UpdateStatus,
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -34,6 +35,8 @@ pub enum Command {
     MessageRead(MarkRead),
     /// `typing`
     Typing(Typing),
+    /// `update_status`
+    UpdateStatus(UpdateStatus),
     /// `get_room_users`
     GetRoomUsers(RoomRef),
     /// `resume`
@@ -94,6 +97,7 @@ fn by_name(name: &str, data: &str) -> Result<Command, Problem> {
             one_target(typing.room_id.is_some(), typing.to.is_some())?;
             Command::Typing(typing)
         }
+        "update_status" => Command::UpdateStatus(fields(data)?),
         "get_room_users" => Command::GetRoomUsers(fields(data)?),
         "resume" => Command::Resume(fields(data)?),
         _ => return Err(Code::UnknownCommand.into()),
@@ -184,6 +188,8 @@ mod tests {
             (r#"{"id":7,"type":"edit_message","data":{"messageId":"x","content":"a"}}"#, "messageId"),
             (r#"{"id":7,"type":"delete_message"}"#, "messageId"),
             (r#"{"id":7,"type":"message_read","data":{"messageId":null}}"#, "roomId"),
+            (r#"{"id":7,"type":"update_status","data":{"status":"offline"}}"#, "status"),
+            (r#"{"id":7,"type":"update_status","data":{"text":"no status"}}"#, "status"),
         ];
         for (text, field) in cases {
             let (id, problem) = problem(text);

@@ -4,17 +4,20 @@
 //! read: whatever happens in between is in one of the streams and reaches the connection.
 
 use super::{ReplyTo, error, reply, resume::Resuming};
-use crate::hub::{
-    connection::{Connection, Live, Phase},
-    core::Core,
+use crate::{
+    hub::{
+        connection::{Connection, Live, Phase},
+        core::{Core, State},
+    },
+    node::presence,
 };
 use bytes::BytesMut;
 use rookery_shared::{
     backend::{Followed, SignIn, SignedIn},
     clock::{self, Time},
-    ids::{RoomId, StreamId},
-    model::{Status, UserStatus},
-    presence::Device,
+    ids::{RoomId, StreamId, UserId},
+    model::{Chosen, ChosenStatus, UserStatus},
+    presence::{Arrival, Device},
     protocol::{
         CloseReason, Code, Problem,
         command::{Authenticate, Authenticated, Cursors},
@@ -22,7 +25,7 @@ use rookery_shared::{
     token::{Claims, TokenError},
 };
 use std::{collections::HashMap, rc::Rc, sync::Arc};
-use tokio::task::spawn_local;
+use tokio::{sync::oneshot, task::spawn_local};
 
 /// What follows the sign-in.
 #[derive(Debug)]
@@ -114,6 +117,10 @@ async fn sign_in(
 ) -> Result<(), Problem> {
     let own = StreamId::User(claims.sub);
     let own_pin = core.pin(&[own]);
+    if let Some(slot) = own_pin.first() {
+        // What the api is about to answer is newer; what is said from here on is newer than that.
+        core.state.borrow_mut().chosen.remove(&slot);
+    }
     core.subscribe(vec![own]).await?;
     let signed_in = ask(core, claims).await?;
     core.open(&own_pin, true, &HashMap::from([(own, signed_in.user_seq)])).await?;
@@ -125,6 +132,8 @@ async fn sign_in(
         return Ok(());
     }
     go_live(core, connection, claims, &signed_in);
+    // Asked for before the client hears, so that which connection is older is what the client would say as well.
+    let arrival = core.node.devices.connected(Device { user: claims.sub, connection: connection.id });
     // `authenticated` comes however the sign-in was done, and before any other event.
     let mut frame = BytesMut::new();
     let authenticated = Authenticated {
@@ -138,13 +147,14 @@ async fn sign_in(
     core.write(connection, frame);
     let small = |room: &&Followed| room.member_count <= core.node.config.presence_room_size;
     let told: Vec<RoomId> = signed_in.rooms.iter().filter(small).map(|room| room.room_id).collect();
+    let chosen = Chosen { status: signed_in.user.status, text: signed_in.user.status_text.clone() };
     let owed = Resuming::new(core, signed_in, own_pin, room_pins);
     match after {
         After::Live => owed.go_on(core, connection, None),
         After::Resume(cursors) => owed.resume(core, connection, None, cursors).await?,
         After::AwaitCursors => *connection.resuming.borrow_mut() = Some(Box::new(owed)),
     }
-    appear(core, connection, &told).await;
+    appear(core, connection, &told, chosen, arrival).await;
     Ok(())
 }
 
@@ -161,6 +171,7 @@ fn go_live(core: &Core, connection: &Connection, claims: &Claims, signed_in: &Si
         user: claims.sub,
         session: claims.sid,
         username: Arc::from(signed_in.user.public.username.as_str()),
+        status: signed_in.user.status,
         token_ends: claims.exp,
         warn_before: warn_before(claims),
         warned: false,
@@ -173,21 +184,37 @@ fn warn_before(claims: &Claims) -> i64 {
     WARNING_SECONDS.min((claims.exp - claims.iat) / 2)
 }
 
-/// Registers the device, and tells the rooms if its user has come online with it.
-async fn appear(core: &Rc<Core>, connection: &Rc<Connection>, rooms: &[RoomId]) {
+/// The device has registered: has the oldest closed of too many, and tells the rooms if its user has come online.
+async fn appear(
+    core: &Rc<Core>,
+    connection: &Rc<Connection>,
+    rooms: &[RoomId],
+    chosen: Chosen,
+    arrival: oneshot::Receiver<Arrival>,
+) {
     let Some(live) = connection.live() else { return };
-    let device = Device { user: live.user, connection: connection.id };
-    if !core.node.devices.connected(device).await.unwrap_or(false) {
+    let Ok(arrival) = arrival.await else { return };
+    presence::close_surplus(&*core.node.bus, live.user, &arrival.surplus);
+    if !arrival.came_online {
+        return;
+    }
+    let chosen = newest_choice(&core.state.borrow(), live.user).cloned().unwrap_or(chosen);
+    if chosen.status == ChosenStatus::Invisible {
         return;
     }
     let status = UserStatus {
         user_id: live.user,
         username: Some(live.username.to_string()),
-        status: Status::Online,
+        status: chosen.status.shown(),
         last_seen: None,
-        text: None,
+        text: chosen.text,
     };
-    crate::node::presence::tell(&*core.node.bus, rooms, &status);
+    presence::tell(&*core.node.bus, rooms, &status);
+}
+
+/// How a user wants to be seen, where they have said so since somebody last signed in as them.
+pub fn newest_choice(state: &State, user: UserId) -> Option<&Chosen> {
+    state.chosen.get(state.by_id.get(&StreamId::User(user))?)
 }
 
 /// A fresh token on a live connection. Another user's is refused, and the connection goes on.

@@ -7,16 +7,17 @@ use super::world::World;
 use rookery_shared::{
     backend::{
         Backend, Call, CursorsOf, Deletion, Edit, EntriesAfter, Followed, Mark, PresenceRooms, RoomAccess, Send,
-        SignIn, SignedIn,
+        SignIn, SignedIn, UpdateStatus,
     },
     clock::Time,
     envelope::Event,
     ids::{RoomId, StreamId, UserId},
-    model::{ChosenStatus, OwnUser, PublicUser, Role, UserType},
+    model::{Chosen, ChosenStatus, OwnUser, PublicUser, Role, UserType},
     protocol::{
         Code, Problem,
         command::{MessageChanged, MessageSent, ReadCursors, ReadUpTo, RoomUser},
     },
+    token::{Claims, TokenError},
 };
 use std::future::ready;
 
@@ -46,7 +47,7 @@ impl Pretended {
         };
         let user = OwnUser {
             public,
-            email: format!("user-{number}@example.com"),
+            email: Some(format!("user-{number}@example.com")),
             role: Role::User,
             status: ChosenStatus::Online,
             status_text: None,
@@ -60,6 +61,10 @@ fn answer<'a, T: std::marker::Send + 'a>(result: Result<T, Problem>) -> Call<'a,
 }
 
 impl Backend for Pretended {
+    fn exchange(&self, _token: String) -> Call<'_, Result<Claims, TokenError>> {
+        answer(Ok(Err(TokenError::Invalid)))
+    }
+
     fn sign_in(&self, request: SignIn) -> Call<'_, SignedIn> {
         answer(self.sign_in(request.user_id))
     }
@@ -107,6 +112,10 @@ impl Backend for Pretended {
 
     fn conversation_of(&self, _one: UserId, _other: UserId) -> Call<'_, Option<RoomId>> {
         answer(Ok(None))
+    }
+
+    fn update_status(&self, request: UpdateStatus) -> Call<'_, Chosen> {
+        answer(Ok(request.chosen))
     }
 
     fn presence_rooms(&self, _users: Vec<UserId>) -> Call<'_, Vec<PresenceRooms>> {

@@ -148,7 +148,7 @@ pub struct Member {
     pub role: MemberRole,
     /// Since when.
     pub joined_at: Time,
-    /// Whether a device of theirs is connected.
+    /// Whether a device of theirs is connected, and they are not invisible.
     pub is_online: bool,
 }
 

@@ -102,6 +102,16 @@ pub enum ChosenStatus {
     Invisible,
 }
 
+/// What someone chose, as the answer to choosing it, and as their own devices learn it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Chosen {
+    /// How they want to be seen while a device of theirs is connected.
+    pub status: ChosenStatus,
+    /// A few words beside it.
+    #[schema(required = true)]
+    pub text: Option<String>,
+}
+
 impl ChosenStatus {
     /// What others see of someone who is connected.
     pub fn shown(self) -> Status {
@@ -126,6 +136,41 @@ pub struct Tokens {
     pub refresh_token: String,
     /// Seconds until the access token ends.
     pub expires_in: u64,
+}
+
+/// Whether and how someone is there, as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserPresence {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub username: String,
+    /// How they are there.
+    pub status: Status,
+    /// When a device of theirs was last seen to be connected; null while one is, if none ever was, and for who may not
+    /// know.
+    #[schema(required = true)]
+    pub last_seen: Option<Time>,
+    /// A few words of theirs beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub text: Option<String>,
+}
+
+/// Someone who is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineUser {
+    /// What everyone sees.
+    #[serde(flatten)]
+    pub public: PublicUser,
+    /// How they are there.
+    pub status: Status,
+    /// A few words of theirs beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub text: Option<String>,
 }
 
 /// Whether and how someone is there.

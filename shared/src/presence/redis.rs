@@ -8,12 +8,12 @@
 //! What a node registers under an expired heartbeat counts again with its next one, which answers false. Nobody is
 //! called dead in a partition before its data is [`QUIET`] old.
 
-use super::{Device, LEASE, Presence, PresenceCall, PresenceError, Seen};
+use super::{Arrival, Device, LEASE, Presence, PresenceCall, PresenceError, Seen};
 use crate::{
     clock::Time,
     ids::{Incarnation, UserId},
     keys::{Keys, PARTITIONS},
-    model::Status,
+    model::{NodeReport, Status},
     redis_link::{
         BadRedisConfig, RedisConfig, RedisMode,
         scripts::{Call, Lua, Scripts},
@@ -46,10 +46,14 @@ pub struct RedisPresence {
 struct Library {
     beat: Lua,
     connect: Lua,
+    leaving: Lua,
     release: Lua,
     seen: Lua,
     dead: Lua,
     devices: Lua,
+    report: Lua,
+    nodes: Lua,
+    count: Lua,
 }
 
 impl RedisPresence {
@@ -64,10 +68,14 @@ impl RedisPresence {
         let lua = Library {
             beat: Lua::new(include_str!("lua/beat.lua")),
             connect: Lua::new(include_str!("lua/connect.lua")),
+            leaving: Lua::new(include_str!("lua/leaving.lua")),
             release: Lua::new(include_str!("lua/release.lua")),
             seen: Lua::new(include_str!("lua/seen.lua")),
             dead: Lua::new(include_str!("lua/dead.lua")),
             devices: Lua::new(include_str!("lua/devices.lua")),
+            report: Lua::new(include_str!("lua/report.lua")),
+            nodes: Lua::new(include_str!("lua/nodes.lua")),
+            count: Lua::new(include_str!("lua/count.lua")),
         };
         let keys = Keys::new(&config.prefix, partitions);
         Ok(Self { keys, scripts: Scripts::new(config)?, lua, lease, quiet })
@@ -92,7 +100,7 @@ impl RedisPresence {
         self.lease.as_millis().to_string()
     }
 
-    fn connect_call(&self, node: Incarnation, device: Device) -> Call<'_> {
+    fn connect_call(&self, node: Incarnation, device: Device, most: u32) -> Call<'_> {
         let partition = self.keys.partition(device.user);
         let keys = vec![
             self.keys.nodes(partition),
@@ -100,8 +108,11 @@ impl RedisPresence {
             self.keys.born(partition),
             self.keys.devices_of_node(partition, node),
             self.keys.presence(device.user),
+            self.keys.order(device.user),
+            self.keys.online(partition),
         ];
-        let arguments = vec![node.to_string(), self.lease(), device.connection.to_string(), name(device)];
+        let connection = device.connection.to_string();
+        let arguments = vec![node.to_string(), self.lease(), connection, name(device), most.to_string()];
         self.lua.connect.call(keys, arguments)
     }
 
@@ -112,6 +123,8 @@ impl RedisPresence {
             self.keys.devices_of_node(partition, node),
             self.keys.presence(device.user),
             self.keys.last_seen(device.user),
+            self.keys.order(device.user),
+            self.keys.online(partition),
         ];
         let arguments = vec![node.to_owned(), device.connection.to_string(), name(device), which.to_owned()];
         self.lua.release.call(keys, arguments)
@@ -141,6 +154,19 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, PresenceError> {
     T::from_redis_value(value).map_err(|error| PresenceError(error.to_string()))
 }
 
+fn arrival(value: Value) -> Result<Arrival, PresenceError> {
+    let [came_online, surplus]: [Value; 2] = match value {
+        Value::Array(parts) => parts.try_into().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| PresenceError("an arrival has two parts".to_owned()))?;
+    let surplus: Vec<String> = read(surplus)?;
+    Ok(Arrival {
+        came_online: read(came_online)?,
+        surplus: surplus.iter().filter_map(|connection| connection.parse().ok()).collect(),
+    })
+}
+
 /// A device as a node's set of devices names it.
 fn name(device: Device) -> String {
     format!("{}/{}", device.user, device.connection)
@@ -163,8 +189,21 @@ impl Presence for RedisPresence {
         })
     }
 
-    fn connect<'a>(&'a self, node: Incarnation, devices: &'a [Device]) -> PresenceCall<'a, Vec<bool>> {
-        Box::pin(self.run(devices.iter().map(|device| self.connect_call(node, *device)).collect()))
+    fn connect<'a>(&'a self, node: Incarnation, devices: &'a [Device], most: u32) -> PresenceCall<'a, Vec<Arrival>> {
+        Box::pin(async move {
+            let calls = devices.iter().map(|device| self.connect_call(node, *device, most)).collect();
+            self.run::<Value>(calls).await?.into_iter().map(arrival).collect()
+        })
+    }
+
+    fn leaving<'a>(&'a self, devices: &'a [Device]) -> PresenceCall<'a, ()> {
+        Box::pin(async move {
+            let call = |device: &Device| {
+                let keys = vec![self.keys.order(device.user)];
+                self.lua.leaving.call(keys, vec![device.connection.to_string()])
+            };
+            self.run::<Value>(devices.iter().map(call).collect()).await.map(drop)
+        })
     }
 
     fn disconnect<'a>(&'a self, node: Incarnation, devices: &'a [Device]) -> PresenceCall<'a, Vec<bool>> {
@@ -185,6 +224,34 @@ impl Presence for RedisPresence {
                 _ => Seen { status: Status::Offline, last_seen: None },
             };
             Ok(answers.iter().map(seen).collect())
+        })
+    }
+
+    fn count(&self) -> PresenceCall<'_, u64> {
+        Box::pin(async move {
+            let call = |partition| self.lua.count.call(vec![self.keys.online(partition)], Vec::new());
+            let counts: Vec<u64> = self.run(self.partitions().map(call).collect()).await?;
+            Ok(counts.into_iter().sum())
+        })
+    }
+
+    fn report<'a>(&'a self, report: &'a NodeReport) -> PresenceCall<'a, ()> {
+        Box::pin(async move {
+            let text = serde_json::to_string(report).map_err(|error| PresenceError(error.to_string()))?;
+            let call = self.lua.report.call(vec![self.keys.reports()], vec![report.id.to_string(), text]);
+            self.run::<Value>(vec![call]).await.map(drop)
+        })
+    }
+
+    fn nodes(&self) -> PresenceCall<'_, Vec<NodeReport>> {
+        Box::pin(async move {
+            let call = self.lua.nodes.call(vec![self.keys.nodes(0), self.keys.reports()], Vec::new());
+            let texts: Vec<String> = self.run::<Vec<String>>(vec![call]).await?.swap_remove(0);
+            // A node of another version may say it in another form.
+            let reports = texts.iter().filter_map(|text| serde_json::from_str(text).ok());
+            let mut reports: Vec<NodeReport> = reports.collect();
+            reports.sort_unstable_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+            Ok(reports)
         })
     }
 

@@ -22,6 +22,11 @@ macro_rules! reasons {
                 match self { $(Self::$name => $reconnect,)* }
             }
 
+            /// The reason with this code.
+            pub const fn from_code(code: u16) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+
             /// Every reason there is.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
         }
@@ -61,4 +66,6 @@ reasons! {
     Unavailable = 4007, "unavailable", true;
     /// Commands without end, in spite of being refused.
     RateLimited = 4008, "rate_limited", true;
+    /// An administrator closed the user's connections; their sessions go on.
+    Disconnected = 4009, "disconnected", true;
 }

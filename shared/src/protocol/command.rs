@@ -3,7 +3,7 @@
 use crate::{
     clock::Time,
     ids::{MessageId, RoomId, SessionId, UserId},
-    model::{Attachment, LogEntry, MessageType, OwnUser},
+    model::{Attachment, ChosenStatus, LogEntry, MessageType, OwnUser},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -237,6 +237,23 @@ pub struct Typing {
     pub is_typing: bool,
 }
 
+/// `update_status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UpdateStatus {
+    /// How they want to be seen.
+    pub status: ChosenStatus,
+    /// A few words beside it; none if absent.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+/// The reply to `update_status`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StatusUpdated {
+    /// What was chosen.
+    pub status: ChosenStatus,
+}
+
 /// Someone in `room_users`.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -246,7 +263,7 @@ pub struct RoomUser {
     /// Their name.
     #[schema(required = true)]
     pub username: Option<String>,
-    /// Whether a device of theirs is connected.
+    /// Whether a device of theirs is connected, and they are not invisible.
     pub is_online: bool,
 }
 

@@ -2,9 +2,10 @@
 
 use crate::harness::apart;
 use rookery_shared::{
+    clock::Time,
     ids::{ConnectionId, Incarnation, UserId},
-    model::Status,
-    presence::{Device, MemoryPresence, Presence as _, RedisPresence, SharedPresence},
+    model::{NodeReport, Status},
+    presence::{Device, MemoryPresence, Presence, RedisPresence, SharedPresence},
     redis_link::RedisConfig,
     testing::{RedisCluster, RedisSentinel, RedisServer, poll},
 };
@@ -65,6 +66,29 @@ fn device(user: UserId) -> Device {
     Device { user, connection: ConnectionId::new() }
 }
 
+/// Connects as many as one likes; whether their users came online with them.
+async fn came(presence: &dyn Presence, node: Incarnation, devices: &[Device]) -> Vec<bool> {
+    let arrivals = presence.connect(node, devices, u32::MAX).await.expect("answers");
+    arrivals.into_iter().map(|arrival| arrival.came_online).collect()
+}
+
+/// Connects a device of a user who may have `most`; which are too many.
+async fn surplus(presence: &SharedPresence, node: Incarnation, device: Device, most: u32) -> Vec<ConnectionId> {
+    presence.connect(node, &[device], most).await.expect("answers").swap_remove(0).surplus
+}
+
+fn report(node: Incarnation, name: &str) -> NodeReport {
+    NodeReport {
+        id: node,
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        connections: 7,
+        streams: 9,
+        started_at: Time(1_700_000_000_000),
+        draining: false,
+    }
+}
+
 async fn status(presence: &SharedPresence, user: UserId) -> Status {
     presence.seen(&[user]).await.expect("answers")[0].status
 }
@@ -75,9 +99,9 @@ async fn only_the_first_device_brings_a_user_online_and_only_the_last_takes_them
     let (first, second) = (device(user), device(user));
     one.beat(a).await.expect("answers");
     two.beat(b).await.expect("answers");
-    assert_eq!(one.connect(a, &[first]).await.expect("answers"), [true]);
-    assert_eq!(two.connect(b, &[second]).await.expect("answers"), [false]);
-    assert_eq!(one.connect(a, &[first]).await.expect("answers"), [false], "again");
+    assert_eq!(came(&*one, a, &[first]).await, [true]);
+    assert_eq!(came(&*two, b, &[second]).await, [false]);
+    assert_eq!(came(&*one, a, &[first]).await, [false], "again");
     assert_eq!(two.seen(&[user]).await.expect("answers")[0].last_seen, None);
     assert_eq!(two.disconnect(b, &[first]).await.expect("answers"), [false], "of another node");
     assert_eq!(one.disconnect(a, &[first]).await.expect("answers"), [false]);
@@ -95,9 +119,9 @@ async fn of_many_at_once_exactly_one_brings_the_user_online<P: Presences>(presen
     let users: Vec<UserId> = (0..50).map(|_| UserId::new()).collect();
     let devices = || users.iter().map(|user| device(*user)).collect::<Vec<_>>();
     let (on_a, on_b) = (devices(), devices());
-    let (came_a, came_b) = tokio::join!(one.connect(a, &on_a), two.connect(b, &on_b));
+    let (came_a, came_b) = tokio::join!(came(&*one, a, &on_a), came(&*two, b, &on_b));
     let once = |(a, b): (bool, bool)| a != b;
-    assert!(came_a.expect("answers").into_iter().zip(came_b.expect("answers")).all(once));
+    assert!(came_a.into_iter().zip(came_b).all(once));
     let (went_a, went_b) = tokio::join!(one.disconnect(a, &on_a), two.disconnect(b, &on_b));
     assert!(went_a.expect("answers").into_iter().zip(went_b.expect("answers")).all(once));
 }
@@ -107,7 +131,7 @@ async fn many_users_are_seen_in_the_order_asked<P: Presences>(presences: &mut P)
     let node = Incarnation::new();
     let users: Vec<UserId> = (0..2000).map(|_| UserId::new()).collect();
     let devices: Vec<Device> = users.iter().step_by(2).map(|user| device(*user)).collect();
-    assert!(one.connect(node, &devices).await.expect("answers").into_iter().all(|came| came));
+    assert!(came(&*one, node, &devices).await.into_iter().all(|came| came));
     let seen = two.seen(&users).await.expect("answers");
     assert!(seen.iter().step_by(2).all(|seen| seen.status == Status::Online));
     assert!(seen.iter().skip(1).step_by(2).all(|seen| seen.status == Status::Offline && seen.last_seen.is_none()));
@@ -119,7 +143,7 @@ async fn a_dead_nodes_users_are_offline_and_given_to_one_sweeper<P: Presences>(p
     one.beat(node).await.expect("answers");
     let users: HashSet<UserId> = (0..700).map(|_| UserId::new()).collect();
     let devices: Vec<Device> = users.iter().flat_map(|user| [device(*user), device(*user)]).collect();
-    one.connect(node, &devices).await.expect("answers");
+    came(&*one, node, &devices).await;
     let first = devices[0].user;
     poll("the lease is over", async || (status(&two, first).await == Status::Offline).then_some(())).await;
     let mut swept = Vec::new();
@@ -134,7 +158,7 @@ async fn a_dead_nodes_users_are_offline_and_given_to_one_sweeper<P: Presences>(p
     assert!(two.seen(&[first]).await.expect("answers")[0].last_seen.is_some());
     assert!(one.sweep().await.expect("answers").is_empty());
     assert!(!one.beat(node).await.expect("answers"), "its devices have to be registered again");
-    assert_eq!(two.connect(node, &[device(first)]).await.expect("answers"), [true]);
+    assert_eq!(came(&*two, node, &[device(first)]).await, [true]);
 }
 
 async fn a_living_node_is_known_and_not_swept<P: Presences>(presences: &mut P) {
@@ -142,7 +166,7 @@ async fn a_living_node_is_known_and_not_swept<P: Presences>(presences: &mut P) {
     let (node, user) = (Incarnation::new(), UserId::new());
     assert!(!one.beat(node).await.expect("answers"));
     assert!(one.beat(node).await.expect("answers"));
-    one.connect(node, &[device(user)]).await.expect("answers");
+    came(&*one, node, &[device(user)]).await;
     assert!(two.sweep().await.expect("answers").is_empty());
     assert!(one.beat(node).await.expect("answers"));
     assert_eq!(status(&two, user).await, Status::Online);
@@ -151,7 +175,7 @@ async fn a_living_node_is_known_and_not_swept<P: Presences>(presences: &mut P) {
 async fn a_device_under_a_lost_lease_counts_and_makes_its_node_register_again<P: Presences>(presences: &mut P) {
     let Handles { one, two, _server } = presences.handles(LONG).await;
     let (node, user) = (Incarnation::new(), UserId::new());
-    assert_eq!(one.connect(node, &[device(user)]).await.expect("answers"), [true]);
+    assert_eq!(came(&*one, node, &[device(user)]).await, [true]);
     assert_eq!(status(&two, user).await, Status::Online);
     assert!(!one.beat(node).await.expect("answers"));
     assert!(one.beat(node).await.expect("answers"));
@@ -163,13 +187,89 @@ async fn a_node_that_retires_leaves_nothing_to_sweep<P: Presences>(presences: &m
     let users: Vec<UserId> = (0..20).map(|_| UserId::new()).collect();
     let on_a: Vec<Device> = users.iter().map(|user| device(*user)).collect();
     one.beat(a).await.expect("answers");
-    one.connect(a, &on_a).await.expect("answers");
-    two.connect(b, &[device(users[0])]).await.expect("answers");
+    came(&*one, a, &on_a).await;
+    came(&*two, b, &[device(users[0])]).await;
     one.retire(a).await.expect("answers");
     assert_eq!(status(&two, users[0]).await, Status::Online);
     assert_eq!(status(&two, users[1]).await, Status::Offline);
     assert!(two.sweep().await.expect("answers").is_empty());
     assert!(!one.beat(a).await.expect("answers"));
+}
+
+async fn the_oldest_of_too_many_devices_are_named_across_nodes<P: Presences>(presences: &mut P) {
+    let Handles { one, two, _server } = presences.handles(LONG).await;
+    let (a, b, user) = (Incarnation::new(), Incarnation::new(), UserId::new());
+    let devices: Vec<Device> = (0..6).map(|_| device(user)).collect();
+    let id = |index: usize| devices[index].connection;
+    for (index, device) in devices[..3].iter().enumerate() {
+        let (presence, node) = if index % 2 == 0 { (&one, a) } else { (&two, b) };
+        assert_eq!(surplus(presence, node, *device, 3).await, []);
+    }
+    assert_eq!(surplus(&two, b, devices[3], 3).await, [id(0)]);
+    // Named again until it is gone; what registers again is as old as it was.
+    assert_eq!(surplus(&one, a, devices[2], 3).await, [id(0)]);
+    one.leaving(&devices[..1]).await.expect("answers");
+    assert_eq!(surplus(&two, b, devices[1], 3).await, []);
+    assert_eq!(one.disconnect(a, &devices[..1]).await.expect("answers"), [false]);
+    // Who has just gone takes nobody's place, and is there for the others until taken back.
+    two.leaving(&devices[3..4]).await.expect("answers");
+    assert_eq!(surplus(&one, a, devices[4], 3).await, []);
+    assert_eq!(surplus(&one, a, devices[5], 3).await, [id(1)]);
+    assert_eq!(surplus(&one, a, devices[5], 1).await, [id(1), id(2), id(4)]);
+    assert_eq!(surplus(&one, a, device(UserId::new()), 1).await, [], "somebody else's are counted apart");
+    for (node, device) in [(b, 1), (a, 2), (b, 3), (a, 4)] {
+        let went = one.disconnect(node, &devices[device..=device]).await.expect("answers");
+        assert_eq!(went, [false], "the last one is there");
+    }
+    assert_eq!(two.disconnect(a, &devices[5..]).await.expect("answers"), [true]);
+}
+
+async fn the_devices_of_a_dead_node_are_not_too_many<P: Presences>(presences: &mut P) {
+    let Handles { one, two, _server } = presences.handles(SHORT).await;
+    let (a, b, user) = (Incarnation::new(), Incarnation::new(), UserId::new());
+    one.beat(a).await.expect("answers");
+    came(&*one, a, &[device(user), device(user)]).await;
+    poll("the lease is over", async || (status(&one, user).await == Status::Offline).then_some(())).await;
+    assert_eq!(surplus(&two, b, device(user), 1).await, []);
+}
+
+async fn users_are_counted_once_and_until_their_last_device_is_gone<P: Presences>(presences: &mut P) {
+    let Handles { one, two, _server } = presences.handles(LONG).await;
+    let (a, b) = (Incarnation::new(), Incarnation::new());
+    let users: Vec<UserId> = (0..10).map(|_| UserId::new()).collect();
+    let on_a: Vec<Device> = users.iter().map(|user| device(*user)).collect();
+    let on_b: Vec<Device> = users[..5].iter().map(|user| device(*user)).collect();
+    came(&*one, a, &on_a).await;
+    came(&*one, a, &on_a).await;
+    came(&*two, b, &on_b).await;
+    assert_eq!(two.count().await.expect("answers"), 10);
+    one.disconnect(a, &on_a).await.expect("answers");
+    one.disconnect(a, &on_a).await.expect("answers");
+    assert_eq!(two.count().await.expect("answers"), 5);
+    two.retire(b).await.expect("answers");
+    assert_eq!(one.count().await.expect("answers"), 0);
+}
+
+async fn nodes_report_for_as_long_as_they_live<P: Presences>(presences: &mut P) {
+    let Handles { one, two, _server } = presences.handles(LONG).await;
+    let (a, b) = (Incarnation::new(), Incarnation::new());
+    for (presence, node, name) in [(&one, a, "beta"), (&two, b, "alpha")] {
+        presence.beat(node).await.expect("answers");
+        presence.report(&report(node, name)).await.expect("answers");
+    }
+    assert_eq!(two.nodes().await.expect("answers"), [report(b, "alpha"), report(a, "beta")]);
+    let now = NodeReport { draining: true, connections: 0, ..report(a, "beta") };
+    one.report(&now).await.expect("answers");
+    two.retire(b).await.expect("answers");
+    assert_eq!(two.nodes().await.expect("answers"), [now]);
+}
+
+async fn a_dead_node_is_no_node<P: Presences>(presences: &mut P) {
+    let Handles { one, two, _server } = presences.handles(SHORT).await;
+    let node = Incarnation::new();
+    one.beat(node).await.expect("answers");
+    one.report(&report(node, "dead")).await.expect("answers");
+    poll("the lease is over", async || two.nodes().await.expect("answers").is_empty().then_some(())).await;
 }
 
 macro_rules! suite {
@@ -182,6 +282,11 @@ macro_rules! suite {
             a_living_node_is_known_and_not_swept,
             a_device_under_a_lost_lease_counts_and_makes_its_node_register_again,
             a_node_that_retires_leaves_nothing_to_sweep,
+            the_oldest_of_too_many_devices_are_named_across_nodes,
+            the_devices_of_a_dead_node_are_not_too_many,
+            users_are_counted_once_and_until_their_last_device_is_gone,
+            nodes_report_for_as_long_as_they_live,
+            a_dead_node_is_no_node,
         );
     };
 }
@@ -205,6 +310,11 @@ async fn a_cluster_conforms() {
     a_living_node_is_known_and_not_swept(&mut cluster).await;
     a_device_under_a_lost_lease_counts_and_makes_its_node_register_again(&mut cluster).await;
     a_node_that_retires_leaves_nothing_to_sweep(&mut cluster).await;
+    the_oldest_of_too_many_devices_are_named_across_nodes(&mut cluster).await;
+    the_devices_of_a_dead_node_are_not_too_many(&mut cluster).await;
+    users_are_counted_once_and_until_their_last_device_is_gone(&mut cluster).await;
+    nodes_report_for_as_long_as_they_live(&mut cluster).await;
+    a_dead_node_is_no_node(&mut cluster).await;
 }
 
 #[tokio::test]
@@ -219,7 +329,7 @@ async fn after_a_loss_of_redis_nodes_register_again_and_nobody_is_swept_for_a_wh
     server.restart().await;
     let known = poll("Redis answers again", async || presence.beat(node).await.ok()).await;
     assert!(!known);
-    presence.connect(node, &[device(user)]).await.expect("answers");
+    came(&presence, node, &[device(user)]).await;
     let offline = async || (presence.seen(&[user]).await.ok()?[0].status == Status::Offline).then_some(());
     poll("the lease is over", offline).await;
     assert!(presence.sweep().await.expect("answers").is_empty());
@@ -232,9 +342,9 @@ async fn presence_follows_a_failover() {
     let presence = RedisPresence::new(&config).expect("is valid");
     let (node, user) = (Incarnation::new(), UserId::new());
     presence.beat(node).await.expect("answers");
-    assert_eq!(presence.connect(node, &[device(user)]).await.expect("answers"), [true]);
+    assert_eq!(came(&presence, node, &[device(user)]).await, [true]);
     sentinel.kill_master();
     poll("the new master answers", async || presence.beat(node).await.ok()).await;
-    presence.connect(node, &[device(user)]).await.expect("answers");
+    came(&presence, node, &[device(user)]).await;
     assert_eq!(presence.seen(&[user]).await.expect("answers")[0].status, Status::Online);
 }

@@ -1,6 +1,6 @@
 //! What breaks, and what people then see.
 
-use crate::harness::{Socket, cluster};
+use crate::harness::{Socket, cluster, standalone};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -138,4 +138,42 @@ async fn a_slow_consumer_is_closed_and_costs_the_others_nothing() {
     let mut again = bob.socket(&installation.gateway(0)).await;
     let head = seq(&here.command("send_message", json!({ "roomId": room, "content": "there?" })).await);
     expect_next(&mut again, head, 1).await;
+}
+
+/// Long messages that are more together than the kernel keeps for a socket that is not read.
+const ROUNDS: usize = 1_000;
+
+/// A client that does not read for a while loses what is of the moment, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_consumer_first_loses_typing_and_no_message() {
+    let installation = standalone(&[("ROOKERY_SLOW_BYTES", "67108864")]).await;
+    let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
+    let room = ada.make_room("private", &[&bob]).await;
+    let mut slow = bob.socket(&installation.gateway(0)).await;
+    let mut here = ada.socket(&installation.gateway(0)).await;
+    let long = "\u{1d11e}".repeat(4_000);
+    for _ in 0..ROUNDS {
+        here.post("typing", json!({ "roomId": room, "isTyping": true })).await;
+        let sent = here.command("send_message", json!({ "roomId": room, "content": long })).await;
+        assert_eq!(sent["type"], "message_sent");
+    }
+    let last = here.command("send_message", json!({ "roomId": room, "content": "the last one" })).await;
+    let (mut typings, mut messages) = (0, 0);
+    loop {
+        let frame = slow.next().await.expect("still connected");
+        match frame["type"].as_str() {
+            Some("user_typing") => typings += 1,
+            Some("new_message") => messages += 1,
+            _ => {}
+        }
+        if frame["seq"] == last["data"]["seq"] && frame["type"] == "new_message" {
+            break;
+        }
+    }
+    assert_eq!(messages, ROUNDS + 1, "every message came");
+    // Each message had two: typing begins, and ends with the message.
+    assert!((1..2 * ROUNDS).contains(&typings), "{typings} of {}", 2 * ROUNDS);
+    // Having caught up, it is told everything again.
+    here.post("typing", json!({ "roomId": room, "isTyping": true })).await;
+    assert_eq!(slow.event("user_typing").await["data"]["isTyping"], true);
 }

@@ -8,6 +8,7 @@ mod harness;
 mod identity;
 mod lossy;
 mod migrating;
+mod presence;
 mod receipts;
 mod resume;
 mod rooms;

@@ -215,20 +215,71 @@ async fn five_messages_in_ten_seconds_pass_through_two_gateways() {
     let room = ada.make_room("public", &[]).await;
     let mut sockets = [ada.socket(&installation.gateway(0)).await, ada.socket(&installation.gateway(1)).await];
     let mut ids = [Vec::new(), Vec::new()];
-    for n in 0..10 {
-        let data = json!({ "roomId": room, "content": format!("message {n}") });
-        ids[n % 2].push(sockets[n % 2].post("send_message", data).await);
+    for n in 0..50 {
+        let data = json!({ "roomId": room, "content": format!("message {n}"), "clientId": n.to_string() });
+        ids[n % 2].push((n, sockets[n % 2].post("send_message", data).await));
     }
-    let (mut passed, mut refused) = (0, 0);
+    let (mut passed, mut refused) = (Vec::new(), 0);
     for (socket, ids) in sockets.iter_mut().zip(ids) {
-        for id in ids {
+        for (n, id) in ids {
             let answer = socket.frame(|frame| frame["id"] == id).await;
             match answer["data"]["code"].as_str() {
-                None => passed += 1,
+                None => passed.push(n),
                 Some("rate_limited") => refused += usize::from(answer["data"]["retryAfterMs"].is_u64()),
                 Some(other) => panic!("{other}"),
             }
         }
     }
-    assert_eq!((passed, refused), (5, 5));
+    assert_eq!((passed.len(), refused), (5, 45));
+    // Each of those that passed passes again, through the other gateway, as the same message; refused ones made none.
+    for n in passed {
+        let data = json!({ "roomId": room, "content": format!("message {n}"), "clientId": n.to_string() });
+        let again = sockets[(n + 1) % 2].command("send_message", data).await;
+        assert_eq!(again["type"], "message_sent", "{again}");
+    }
+    assert_eq!(ada.get(&format!("/rooms/{room}/messages")).await["items"].as_array().expect("messages").len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_follows_as_many_rooms_as_it_may() {
+    let installation = standalone(&[("ROOKERY_MAX_ROOMS_PER_CONNECTION", "2")]).await;
+    let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        rooms.push(ada.make_room("private", &[&bob]).await);
+    }
+    let say = async |room: &str, content: &str| {
+        bob.post(&format!("/rooms/{room}/messages"), json!({ "content": content })).await;
+    };
+    // The most recently active ones are followed.
+    say(&rooms[0], "before").await;
+    say(&rooms[2], "before").await;
+    let mut socket = ada.socket(&installation.gateway(0)).await;
+    for room in &rooms {
+        say(room, "after").await;
+    }
+    for room in [&rooms[0], &rooms[2]] {
+        let told = socket.event("new_message").await;
+        assert_eq!(told["roomId"], room.as_str());
+    }
+    let join = json!({ "roomId": rooms[1] });
+    let refused = socket.command("join_room", join.clone()).await;
+    assert_eq!((&refused["type"], &refused["data"]["code"]), (&json!("error"), &json!("conflict")));
+    // Where one makes way, another comes in.
+    socket.command("leave_room", json!({ "roomId": rooms[0] })).await;
+    assert_eq!(socket.command("join_room", join).await["type"], "room_joined");
+    say(&rooms[0], "unheard").await;
+    say(&rooms[1], "heard").await;
+    assert_eq!(socket.event("new_message").await["data"]["content"], "heard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_is_as_long_as_it_may_be() {
+    let installation = standalone(&[("ROOKERY_MAX_FRAME_BYTES", "2000")]).await;
+    let ada = installation.person("ada").await;
+    let mut socket = ada.socket(&installation.gateway(0)).await;
+    socket.raw(&format!(r#"{{"id":1,"type":"dance","data":"{}"}}"#, "x".repeat(1_500))).await;
+    assert_eq!(socket.next().await.expect("open")["data"]["code"], "unknown_command");
+    socket.message(Message::text("x".repeat(2_001))).await;
+    assert_eq!(socket.closed().await, closed(1009, "too_large"));
 }

@@ -10,7 +10,7 @@ mod tables;
 mod transaction;
 
 use super::{
-    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Store, StoreCall, StoreError, Stretch,
+    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Sizes, Store, StoreCall, StoreError, Stretch,
     records::{Area, RecordKey, RecordRow},
     rows::{EntryRow, MemberRow, MessageRow, ReadRow, RoomRow, SessionRow, UserRow},
 };
@@ -76,6 +76,19 @@ impl Store for MongoStore {
             let checked = doc! { "$currentDate": { "at": true } };
             self.tables.meta().update_one(doc! { "_id": "ready" }, checked).upsert(true).await?;
             Ok(())
+        })
+    }
+
+    fn sizes(&self) -> StoreCall<'_, Sizes> {
+        call(async {
+            // Out of the collections' metadata: nothing is counted.
+            let Tables { users, rooms, log, .. } = &self.tables;
+            let (users, rooms, log_entries) = tokio::try_join!(
+                async { users.estimated_document_count().await },
+                async { rooms.estimated_document_count().await },
+                async { log.estimated_document_count().await },
+            )?;
+            Ok(Sizes { users, rooms, log_entries })
         })
     }
 

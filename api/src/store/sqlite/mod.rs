@@ -11,7 +11,7 @@ mod tables;
 mod writer;
 
 use super::{
-    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Store, StoreCall, StoreError, Stretch,
+    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, Sizes, Store, StoreCall, StoreError, Stretch,
     records::{Area, RecordKey, RecordRow},
     rows::{EntryRow, MemberRow, MessageRow, ReadRow, RoomRow, SessionRow, UserRow},
 };
@@ -73,6 +73,16 @@ impl Store for SqliteStore {
         self.write(0, |db| {
             let sql = "INSERT INTO meta (key, value) VALUES ('ready', 1) ON CONFLICT DO UPDATE SET value = 3 - value";
             Ok(db.execute(sql, []).map(drop)?)
+        })
+    }
+
+    fn sizes(&self) -> StoreCall<'_, Sizes> {
+        self.read(|db| {
+            let count = |table| {
+                let sql = format!("SELECT count(*) FROM {table}");
+                db.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+            };
+            Ok(Sizes { users: count("users")?, rooms: count("rooms")?, log_entries: count("log")? })
         })
     }
 

@@ -1,8 +1,11 @@
 //! What is limited: that it is, what counts, and when one may come again.
 
-use crate::harness::{Cluster, PASSWORD, the_clock_moves, unlimited};
+use crate::harness::{Answer, Cluster, PASSWORD, the_clock_moves, unlimited};
 use crate::store::fixture;
-use rookery_api::{config::ApiConfig, store::StoreError};
+use rookery_api::{
+    config::{ApiConfig, ContentLimit},
+    store::StoreError,
+};
 use rookery_shared::limits::Limit;
 use serde_json::json;
 use std::{
@@ -175,17 +178,68 @@ async fn an_account_is_closed_to_everyone_after_failures_from_many_addresses() {
 }
 
 #[tokio::test]
-async fn requests_are_limited_per_user() {
+async fn requests_are_limited_per_user_and_per_address_without_a_token() {
     let mut config = unlimited();
     config.limits.requests = 5;
     let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
     let (ada, ben) = (cluster.person("ada").await, cluster.person("ben").await);
-    for _ in 0..5 {
-        ada.get("/users/me").await.ok();
+    let number = |answer: &Answer, name: &str| answer.header(name).parse::<u64>().expect("a number");
+    for left in (0..5).rev() {
+        let answer = ada.get("/users/me").await;
+        assert_eq!((number(&answer, "ratelimit-limit"), number(&answer, "ratelimit-remaining")), (5, left));
+        // A fifth of a minute for each that was used.
+        assert_eq!(number(&answer, "ratelimit-reset"), 12 * (5 - left));
+        answer.ok();
     }
     let answer = ada.get("/users/me").await;
-    assert_eq!(answer.header("ratelimit-limit"), "5");
-    assert!(!answer.header("retry-after").is_empty());
+    let (reset, retry) = (number(&answer, "ratelimit-reset"), number(&answer, "retry-after"));
+    assert!((1..=12).contains(&retry) && reset == 60, "{retry} {reset}");
+    assert_eq!(number(&answer, "ratelimit-remaining"), 0);
     answer.problem(429, "rate_limited");
     ben.get("/users/me").await.ok();
+    // Two have registered from this address; what comes with no token, or with one that is none, is counted with that.
+    let mut nobody = cluster.visitor(0);
+    nobody.get("/users/me").await.problem(401, "unauthorized");
+    nobody.token = Some("nonsense".into());
+    let mut passed = 0;
+    while nobody.get("/users/me").await.status != 429 {
+        passed += 1;
+        assert!(passed < 50, "nobody is limited");
+    }
+    ben.get("/users/me").await.ok();
+}
+
+#[tokio::test]
+async fn content_has_as_many_characters_and_bytes_as_it_may() {
+    let cluster = Cluster::start().await;
+    let ada = cluster.person("ada").await;
+    let room = ada.makes_public_room().await;
+    let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+    for fine in ["x".repeat(4_000), "語".repeat(4_000), family.repeat(900)] {
+        ada.says(&room, &fine).await;
+    }
+    for refused in ["x".repeat(4_001), family.repeat(1_000), String::new()] {
+        let answer = ada.tries_to_say(&room, json!({ "content": refused })).await;
+        assert_eq!(answer.problem(422, "invalid"), ["content"]);
+    }
+    let mut config = unlimited();
+    config.limits.content = ContentLimit { characters: 3, bytes: 5 };
+    let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
+    let ada = cluster.person("ada").await;
+    let room = ada.makes_public_room().await;
+    ada.says(&room, "abc").await;
+    for refused in ["abcd", "語語"] {
+        ada.tries_to_say(&room, json!({ "content": refused })).await.problem(422, "invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_as_long_as_it_may_be() {
+    let mut config = unlimited();
+    config.http.max_body_bytes = 200;
+    let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
+    let ada = cluster.person("ada").await;
+    let body = |length: usize| json!({ "name": "x".repeat(20), "visibility": "public", "ignored": "x".repeat(length) });
+    ada.post("/rooms", body(50)).await.created();
+    ada.post("/rooms", body(200)).await.problem(413, "too_large");
 }

@@ -2,7 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use rookery_api::store::{
-    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, SharedStore, Store, StoreCall, StoreError, Stretch,
+    Appended, IndexedMessage, MembershipOf, Op, Part, SearchQuery, SharedStore, Sizes, Store, StoreCall, StoreError,
+    Stretch,
     records::{Area, RecordKey, RecordRow},
     rows::{EntryRow, MemberRow, MessageRow, ReadRow, RoomRow, SessionRow, UserRow},
 };
@@ -37,6 +38,7 @@ macro_rules! hooked {
 hooked! {
     epoch<'a>() -> String;
     ready<'a>() -> ();
+    sizes<'a>() -> Sizes;
     insert_user<'a>(user: UserRow) -> ();
     users<'a>(ids: &'a [UserId]) -> Vec<Option<UserRow>>;
     user_by_key<'a>(key: &'a str) -> Option<UserRow>;

@@ -4,7 +4,7 @@ use super::{
     conformance,
     fixture::{Fixture, conversation, entry, message, messages, room, time},
 };
-use rookery_api::store::{Op, Part, rows::RoomRow};
+use rookery_api::store::{Op, Part, Sizes, rows::RoomRow};
 use rookery_shared::{
     envelope::Kind,
     ids::{StreamId, UserId},
@@ -17,6 +17,17 @@ conformance! {
     visible_rooms_come_newest_first_and_page,
     ones_rooms_come_by_last_activity,
     ones_rooms_are_limited_after_they_are_ordered,
+    a_store_knows_about_how_much_it_holds,
+}
+
+async fn a_store_knows_about_how_much_it_holds(store: Fixture) {
+    assert_eq!(store.sizes().await.expect("read"), Sizes::default());
+    let ada = store.with_user("ada").await.id;
+    store.with_user("bo").await;
+    let talk = room("talk");
+    store.with_room(&talk, &[ada]).await;
+    store.append_messages(&messages(talk.id, 1..=3, ada)).await.expect("appended");
+    assert_eq!(store.sizes().await.expect("read"), Sizes { users: 2, rooms: 1, log_entries: 3 });
 }
 
 fn private(name: &str) -> RoomRow {

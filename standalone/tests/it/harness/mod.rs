@@ -11,11 +11,14 @@ pub(crate) use haproxy::Haproxy;
 pub(crate) use person::Person;
 pub(crate) use socket::{Closed, Socket};
 
+use reqwest::Method;
+use rookery_api::store::{SharedStore, mongo::MongoStore, rows::UserRow, sqlite::SqliteStore};
 use rookery_shared::{
     bus::SharedBus,
     config::Env,
+    model::Role,
     telemetry::Metrics,
-    testing::{MongoServer, RedisServer},
+    testing::{MongoServer, RedisServer, poll},
 };
 use rookery_standalone::{Standalone, config::StandaloneConfig};
 use std::{
@@ -62,11 +65,12 @@ impl Drop for Server {
 pub(crate) struct Installation {
     apis: Vec<Server>,
     gateways: Vec<Server>,
-    // Kept for as long as the installation lives.
-    _mongo: Option<Arc<MongoServer>>,
+    /// The MongoDB of a cluster, and the database in it.
+    mongo: Option<(Arc<MongoServer>, String)>,
     /// The Redis of a cluster.
     pub(crate) redis: Option<RedisServer>,
-    _data: Option<TempDir>,
+    /// The folder of the standalone program.
+    data: Option<TempDir>,
 }
 
 impl Installation {
@@ -103,6 +107,28 @@ impl Installation {
     /// Ends an api at once.
     pub(crate) fn end_api(&mut self, index: usize) {
         drop(self.apis.remove(index));
+    }
+
+    /// Signs someone up who is an admin, made so where the data lies.
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        let person = self.person(name).await;
+        let store: SharedStore = match (&self.mongo, &self.data) {
+            (Some((server, database)), _) => MongoStore::open(&server.uri(), database).await.expect("opens"),
+            (None, Some(data)) => SqliteStore::open(&data.path().join("rookery.sqlite")).await.expect("opens"),
+            (None, None) => panic!("there is no data"),
+        };
+        let id = person.id.parse().expect("an id");
+        let row = store.users(&[id]).await.expect("read").pop().flatten().expect("is there");
+        let version = row.version + 1;
+        store.replace_user(UserRow { role: Role::Admin, version, ..row }).await.expect("replaced");
+        for index in 0..self.apis.len() {
+            poll("the api sees that they are an admin", async || {
+                let (_, me) = person.request_at(&self.api(index), Method::GET, "/users/me", None).await;
+                (me["role"] == "admin").then_some(())
+            })
+            .await;
+        }
+        person
     }
 
     /// Signs someone up, at the first api.
@@ -174,11 +200,13 @@ pub(crate) async fn cluster(gateways: usize, apis: usize, changes: &[(&str, &str
     };
     set("ROOKERY_REDIS_URLS", redis.url());
     set("ROOKERY_MONGODB_URI", mongo.uri());
-    set("ROOKERY_MONGODB_DATABASE", format!("it-{}", rookery_shared::ids::RoomId::new()));
+    let database = format!("it-{}", rookery_shared::ids::RoomId::new());
+    set("ROOKERY_MONGODB_DATABASE", database.clone());
     set("ROOKERY_INTERNAL_SECRET", SECRET.to_owned());
     set("ROOKERY_TOKEN_SECRET", SECRET.to_owned());
+    let mongo = Some((mongo, database));
     let mut installation =
-        Installation { apis: Vec::new(), gateways: Vec::new(), _mongo: Some(mongo), redis: Some(redis), _data: None };
+        Installation { apis: Vec::new(), gateways: Vec::new(), mongo, redis: Some(redis), data: None };
     for _ in 0..apis {
         let env = Env::from_pairs(pairs.clone());
         let config = rookery_api::config::ClusterConfig::read(&env).expect("a configuration");
@@ -221,5 +249,5 @@ pub(crate) async fn with_bus(changes: &[(&str, &str)], publisher: fn(SharedBus) 
         program.serve(listener, stopped).await;
     })
     .await;
-    Installation { apis: vec![server], gateways: Vec::new(), _mongo: None, redis: None, _data: Some(data) }
+    Installation { apis: vec![server], gateways: Vec::new(), mongo: None, redis: None, data: Some(data) }
 }
