@@ -5,7 +5,7 @@ use super::{
     rooms::{new_room, streams},
 };
 use crate::{
-    actor::Actor,
+    actor::{Actor, ActorKind},
     app::Api,
     paging::{Cursor, Limited, Params},
     problem,
@@ -157,7 +157,8 @@ impl Api {
         for conversation_type in [RoomType::ConsumerToConsumer, RoomType::ConsumerToSupport] {
             let found = self.reader.store().conversation(&key(conversation_type, &people)).await;
             if let Some(found) = found.map_err(problem::store)? {
-                return self.history(caller, found.id, params).await;
+                let reader = Actor { id: caller, kind: ActorKind::User };
+                return self.history(reader, found.id, params).await;
             }
         }
         // What is wrong with the request is wrong whether they talked or not.

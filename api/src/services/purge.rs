@@ -3,7 +3,14 @@
 //! land in it any longer. Any api does this, also for one that died over it, and two that do it at once do no harm.
 
 use super::rooms::streams;
-use crate::{actor::Actor, app::Api, power::Act, problem, store::Op, writer::Planned};
+use crate::{
+    actor::Actor,
+    app::Api,
+    power::Act,
+    problem,
+    store::{Op, Stretch, rows::MessageRow},
+    writer::Planned,
+};
 use rookery_shared::{
     envelope::Kind,
     ids::{RoomId, StreamId, UserId},

@@ -348,13 +348,13 @@ async fn a_node_that_is_drained_sends_its_clients_elsewhere_and_stays() {
     let (root, ada) = (installation.admin("root").await, installation.person("ada").await);
     let mut first = ada.socket(&installation.gateway(0)).await;
     let mut second = ada.socket(&installation.gateway(1)).await;
-    let nodes = poll("both nodes report their clients", async || {
+    let both = poll("both nodes report their clients", async || {
         let nodes = nodes(&root).await;
         (nodes.len() == 2 && nodes.iter().all(|node| node["connections"] == 1)).then_some(nodes)
     })
     .await;
-    assert!(nodes.iter().all(|node| node["draining"] == false && node["streams"].as_u64().is_some_and(|n| n >= 1)));
-    let node = nodes.iter().find(|node| node["name"] == first.node.as_str()).expect("is listed");
+    assert!(both.iter().all(|node| node["draining"] == false && node["streams"].as_u64().is_some_and(|n| n >= 1)));
+    let node = both.iter().find(|node| node["name"] == first.node.as_str()).expect("is listed");
     let drain = format!("/admin/nodes/{}/drain", node["id"].as_str().expect("an id"));
     let (status, _) = root.request(Method::POST, &drain, None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
