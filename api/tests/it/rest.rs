@@ -14,7 +14,6 @@ mod devices;
 mod farewell;
 mod hidden;
 mod history;
-mod history;
 mod identity;
 mod invites;
 mod limits;
