@@ -232,13 +232,13 @@ async fn typing_ends_in_every_way_on_the_standalone_program() {
 }
 
 /// The gateways, as an admin sees them.
-async fn nodes(root: &Person) -> Vec<Value> {
-    root.get("/admin/nodes").await["items"].as_array().expect("a list").clone()
+async fn nodes(boss: &Person) -> Vec<Value> {
+    boss.get("/admin/nodes").await["items"].as_array().expect("a list").clone()
 }
 
 /// Open sockets on all gateways, as an admin sees them.
-async fn connections(root: &Person) -> u64 {
-    nodes(root).await.iter().map(|node| node["connections"].as_u64().expect("a number")).sum()
+async fn connections(boss: &Person) -> u64 {
+    nodes(boss).await.iter().map(|node| node["connections"].as_u64().expect("a number")).sum()
 }
 
 fn closed(code: u16, reason: &str) -> Closed {
@@ -247,7 +247,7 @@ fn closed(code: u16, reason: &str) -> Closed {
 
 async fn the_oldest_goes_for_one_more(installation: Installation) {
     let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
-    let root = installation.admin("root").await;
+    let boss = installation.admin("root").await;
     let room = ada.make_room("private", &[&bob]).await;
     let mut watcher = bob.socket(&installation.gateway(0)).await;
     let mut sockets = Vec::new();
@@ -266,7 +266,7 @@ async fn the_oldest_goes_for_one_more(installation: Installation) {
     }
     // Who goes makes room for another.
     drop(sockets.remove(0));
-    poll("the gateways have noticed", async || (connections(&root).await == 20).then_some(())).await;
+    poll("the gateways have noticed", async || (connections(&boss).await == 20).then_some(())).await;
     sockets.push(ada.socket(&installation.gateway(1)).await);
     watcher.command("send_message", json!({ "roomId": room, "content": "all there?" })).await;
     for socket in &mut sockets {
@@ -289,13 +289,13 @@ async fn the_oldest_of_21_connections_goes_on_the_standalone_program() {
 async fn of_many_who_come_at_once_as_many_stay_as_may() {
     let installation = cluster(2, 1, &[("ROOKERY_MAX_CONNECTIONS_PER_USER", "3")]).await;
     let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
-    let root = installation.admin("root").await;
+    let boss = installation.admin("root").await;
     let room = ada.make_room("private", &[&bob]).await;
     let urls = [installation.gateway(0), installation.gateway(1)];
     let coming = (0..12).map(|index| ada.socket(&urls[index % 2]));
     let sockets = futures_util::future::join_all(coming).await;
     let mut speaker = bob.socket(&urls[0]).await;
-    poll("nine were closed", async || (connections(&root).await == 4).then_some(())).await;
+    poll("nine were closed", async || (connections(&boss).await == 4).then_some(())).await;
     speaker.command("send_message", json!({ "roomId": room, "content": "who is left?" })).await;
     let ends = sockets.into_iter().map(|mut socket| async move {
         loop {
@@ -313,14 +313,14 @@ async fn of_many_who_come_at_once_as_many_stay_as_may() {
 }
 
 async fn an_admin_disconnects_a_user(installation: Installation) {
-    let (root, ada) = (installation.admin("root").await, installation.person("ada").await);
+    let (boss, ada) = (installation.admin("root").await, installation.person("ada").await);
     let bob = installation.person("bob").await;
     let mut others = bob.socket(&installation.gateway(0)).await;
     let mut sockets = [ada.socket(&installation.gateway(0)).await, ada.socket(&installation.gateway(1)).await];
     let path = format!("/admin/users/{}/disconnect", ada.id);
     let (status, _) = bob.request(Method::POST, &path, None).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    let (status, _) = root.request_at(&installation.api(1), Method::POST, &path, None).await;
+    let (status, _) = boss.request_at(&installation.api(1), Method::POST, &path, None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     for socket in &mut sockets {
         assert_eq!(socket.closed().await, closed(4009, "disconnected"));
@@ -345,23 +345,23 @@ async fn an_admin_disconnects_a_user_on_the_standalone_program() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_drained_sends_its_clients_elsewhere_and_stays() {
     let installation = cluster(2, 2, &[]).await;
-    let (root, ada) = (installation.admin("root").await, installation.person("ada").await);
+    let (boss, ada) = (installation.admin("root").await, installation.person("ada").await);
     let mut first = ada.socket(&installation.gateway(0)).await;
     let mut second = ada.socket(&installation.gateway(1)).await;
     let both = poll("both nodes report their clients", async || {
-        let nodes = nodes(&root).await;
+        let nodes = nodes(&boss).await;
         (nodes.len() == 2 && nodes.iter().all(|node| node["connections"] == 1)).then_some(nodes)
     })
     .await;
     assert!(both.iter().all(|node| node["draining"] == false && node["streams"].as_u64().is_some_and(|n| n >= 1)));
     let node = both.iter().find(|node| node["name"] == first.node.as_str()).expect("is listed");
     let drain = format!("/admin/nodes/{}/drain", node["id"].as_str().expect("an id"));
-    let (status, _) = root.request(Method::POST, &drain, None).await;
+    let (status, _) = boss.request(Method::POST, &drain, None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert!(first.event("reconnect").await["data"]["retryAfterMs"].is_u64());
     assert_eq!(first.closed().await, closed(1001, "draining"));
     poll("the node says that it drains, and that nobody is left", async || {
-        let nodes = nodes(&root).await;
+        let nodes = nodes(&boss).await;
         let drained = |node: &Value| node["name"] == first.node.as_str() && node["draining"] == true;
         nodes.iter().any(|node| drained(node) && node["connections"] == 0).then_some(())
     })
@@ -371,6 +371,6 @@ async fn a_node_that_is_drained_sends_its_clients_elsewhere_and_stays() {
     assert_eq!(reqwest::get(http("/healthz")).await.expect("an answer").status(), StatusCode::OK);
     // The other one is not concerned.
     assert_eq!(second.command("leave_room", json!({ "roomId": ada.id })).await["type"], "room_left");
-    let stats = root.get("/admin/stats").await;
-    assert_eq!((&stats["nodes"], &stats["onlineUsers"]), (&json!(2), &json!(1)));
+    let numbers = boss.get("/admin/stats").await;
+    assert_eq!((&numbers["nodes"], &numbers["onlineUsers"]), (&json!(2), &json!(1)));
 }

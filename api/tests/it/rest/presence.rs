@@ -65,7 +65,7 @@ async fn who_shares_no_room_small_enough_sees_nobody_and_admins_see_everybody() 
     config.presence.max_room = 2;
     let cluster = Cluster::with(fixture::sqlite().await, 1, config).await;
     let (ada, ben, eve) = (cluster.person("ada").await, cluster.person("ben").await, cluster.person("eve").await);
-    let root = cluster.admin("root").await;
+    let boss = cluster.admin("root").await;
     for person in [&ada, &ben, &eve] {
         cluster.connect(person).await;
     }
@@ -80,8 +80,8 @@ async fn who_shares_no_room_small_enough_sees_nobody_and_admins_see_everybody() 
     );
     assert!(online(&ada).await.is_empty(), "the room is too large now");
     assert_eq!(status(&ada, &ada).await["status"], "online", "oneself");
-    assert_eq!(status(&root, &ben).await["status"], "online");
-    assert_eq!(online(&root).await, ["ada", "ben", "eve"]);
+    assert_eq!(status(&boss, &ben).await["status"], "online");
+    assert_eq!(online(&boss).await, ["ada", "ben", "eve"]);
     // Who is in it is told on demand in rooms of any size.
     let members = ada.get(&format!("/rooms/{room}/members")).await.ok();
     assert_eq!(each(&members, "isOnline"), [true, true, true]);
@@ -92,7 +92,7 @@ async fn who_is_invisible_is_offline_since_they_chose_it_for_everyone() {
     // Two apis, one of which has just read the account: what is remembered must not show through.
     let cluster = Cluster::with(fixture::sqlite().await, 2, unlimited()).await;
     let (ada, ben) = (cluster.person("ada").await, cluster.person("ben").await);
-    let root = cluster.admin("root").await;
+    let boss = cluster.admin("root").await;
     let room = room_of(&[&ada, &ben]).await;
     cluster.connect(&ben).await;
     let elsewhere = ada.at(cluster.url(1));
@@ -101,7 +101,7 @@ async fn who_is_invisible_is_offline_since_they_chose_it_for_everyone() {
     let seen = status(&elsewhere, &ben).await;
     let since = seen["lastSeen"].clone();
     assert!(since.is_string(), "{seen}");
-    for viewer in [&ada, &elsewhere, &root, &ben] {
+    for viewer in [&ada, &elsewhere, &boss, &ben] {
         let expected = json!({ "userId": ben.id, "username": "ben", "status": "offline", "lastSeen": since });
         assert_eq!(status(viewer, &ben).await, expected);
         assert!(!online(viewer).await.contains(&"ben".to_owned()));
@@ -189,7 +189,7 @@ async fn a_wrong_choice_names_its_field() {
 
 /// Walks a list there and back.
 async fn walk(viewer: &Person) -> (Vec<String>, Vec<String>) {
-    let names = |page: &Value| each(page, "username").into_iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let names = |page: &Value| each(page, "username").into_iter().map(ToString::to_string).collect::<Vec<_>>();
     let (mut there, mut back) = (Vec::new(), Vec::new());
     let mut page = viewer.get("/users/online?limit=2").await.ok();
     assert_eq!(page["prev"], Value::Null);
@@ -211,7 +211,7 @@ async fn walk(viewer: &Person) -> (Vec<String>, Vec<String>) {
 #[tokio::test]
 async fn who_is_there_is_listed_by_username_there_and_back() {
     let cluster = Cluster::start().await;
-    let (ada, root) = (cluster.person("ada").await, cluster.admin("root").await);
+    let (ada, boss) = (cluster.person("ada").await, cluster.admin("root").await);
     let room = ada.makes_public_room().await;
     let mut expected = Vec::new();
     for name in ["eve", "ben", "fay", "cat", "dan"] {
@@ -223,7 +223,7 @@ async fn who_is_there_is_listed_by_username_there_and_back() {
         }
     }
     expected.sort();
-    for viewer in [&ada, &root] {
+    for viewer in [&ada, &boss] {
         assert_eq!(walk(viewer).await, (expected.clone(), expected.clone()));
         viewer.get("/users/online?limit=0").await.problem(422, "invalid");
         viewer.get("/users/online?after=nonsense").await.problem(422, "invalid");
@@ -233,7 +233,7 @@ async fn who_is_there_is_listed_by_username_there_and_back() {
 #[tokio::test]
 async fn only_admins_see_and_command_the_installation() {
     let cluster = Cluster::start().await;
-    let (ada, root) = (cluster.person("ada").await, cluster.admin("root").await);
+    let (ada, boss) = (cluster.person("ada").await, cluster.admin("root").await);
     let node = cluster.node("one").await;
     cluster.connect(&ada).await;
     for path in ["/admin/nodes", "/admin/stats"] {
@@ -244,28 +244,28 @@ async fn only_admins_see_and_command_the_installation() {
     for path in [&drain, &disconnect] {
         ada.post(path, json!({})).await.problem(403, "forbidden");
     }
-    let nodes = root.get("/admin/nodes").await.ok();
+    let nodes = boss.get("/admin/nodes").await.ok();
     assert_eq!(each(&nodes, "id"), [&json!(node)]);
     for field in ["name", "version", "connections", "streams", "startedAt", "draining"] {
         assert!(!nodes["items"][0][field].is_null(), "{field}");
     }
     ada.makes_public_room().await;
-    let stats = root.get("/admin/stats").await.ok();
+    let stats = boss.get("/admin/stats").await.ok();
     for (field, value) in [("users", 2), ("rooms", 1), ("nodes", 1), ("connections", 3), ("onlineUsers", 1)] {
         assert_eq!(stats[field], value, "{field}: {stats}");
     }
     assert!(stats["logEntries"].as_u64().expect("a number") >= 2);
 
     cluster.bus.subscribe(&[StreamId::User(ada.id), StreamId::of_node(node)]).await.expect("subscribes");
-    root.post(&disconnect, json!({})).await.expect(204);
+    boss.post(&disconnect, json!({})).await.expect(204);
     let order = cluster.heard.wait(Kind::CloseConnection, 1).await.remove(0).header;
     assert_eq!((order.stream, order.ref_seq, order.subject.is_nil()), (StreamId::User(ada.id), 4009, true));
-    root.post(&drain, json!({})).await.expect(204);
+    boss.post(&drain, json!({})).await.expect(204);
     assert_eq!(cluster.heard.wait(Kind::DrainNode, 1).await[0].header.stream, StreamId::of_node(node));
     for path in ["/admin/nodes/nonsense/drain".to_owned(), format!("/admin/nodes/{}/drain", RoomId::new())] {
-        root.post(&path, json!({})).await.problem(404, "not_found");
+        boss.post(&path, json!({})).await.problem(404, "not_found");
     }
-    root.post(&format!("/admin/users/{}/disconnect", RoomId::new()), json!({})).await.problem(404, "not_found");
+    boss.post(&format!("/admin/users/{}/disconnect", RoomId::new()), json!({})).await.problem(404, "not_found");
 }
 
 #[tokio::test]
