@@ -83,6 +83,11 @@ kinds! {
 }
 
 impl Kind {
+    /// Whether this is an order to gateways, which no client ever sees.
+    pub const fn is_order(self) -> bool {
+        matches!(self, Self::CloseConnection | Self::DrainNode)
+    }
+
     /// Whether events of this kind are entries of a log, with a `seq`.
     pub const fn is_durable(self) -> bool {
         (self as u8) < 32

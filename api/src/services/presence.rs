@@ -20,7 +20,7 @@ use rookery_shared::{
     presence::Seen,
     protocol::{Code, Problem},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::HashSet;
 use utoipa::ToSchema;
 
@@ -53,17 +53,6 @@ pub(crate) struct ChooseStatus {
     text: Option<String>,
 }
 
-/// What a user's own devices are told of a choice.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OwnStatus<'a> {
-    user_id: UserId,
-    username: &'a str,
-    #[serde(flatten)]
-    chosen: &'a Chosen,
-    last_seen: Option<clock::Time>,
-}
-
 /// What others see of a user of whose devices this is known.
 fn shown(user: &UserRow, seen: Seen) -> UserStatus {
     let invisible = user.status == ChosenStatus::Invisible;
@@ -79,6 +68,7 @@ fn shown(user: &UserRow, seen: Seen) -> UserStatus {
             (true, false) => seen.last_seen,
         },
         text: user.status_text.clone().filter(|_| !offline),
+        chosen: None,
     }
 }
 
@@ -99,14 +89,14 @@ impl Api {
         let text = fields.optional("text", text, |line| text::line(line, MAX_TEXT));
         fields.finish()?;
         let chosen = Chosen { status: chosen.status, text };
-        if let Some(row) = self.write_status(user, &chosen).await? {
-            self.tell_status(&row, &chosen).await?;
+        if let Some((before, row)) = self.write_status(user, &chosen).await? {
+            self.tell_status(before, &row, &chosen).await?;
         }
         Ok(chosen)
     }
 
-    /// Writes a choice; gives the account as it is now, or nothing if that was chosen already.
-    async fn write_status(&self, user: UserId, chosen: &Chosen) -> Result<Option<UserRow>, Problem> {
+    /// Writes a choice; gives the choice before it and the account as it is now, or nothing if that was chosen already.
+    async fn write_status(&self, user: UserId, chosen: &Chosen) -> Result<Option<(ChosenStatus, UserRow)>, Problem> {
         let store = self.reader.store();
         for _ in 0..WRITES {
             let row = store.users(&[user]).await.map_err(problem::store)?.pop().flatten();
@@ -114,6 +104,7 @@ impl Api {
             if (row.status, &row.status_text) == (chosen.status, &chosen.text) {
                 return Ok(None);
             }
+            let before = row.status;
             let next = UserRow {
                 status: chosen.status,
                 status_text: chosen.text.clone(),
@@ -125,7 +116,7 @@ impl Api {
             match store.replace_user(next.clone()).await {
                 Ok(()) => {
                     self.reader.changed(&[Op::ReplaceUser(next.clone())]);
-                    return Ok(Some(next));
+                    return Ok(Some((before, next)));
                 }
                 Err(StoreError::Stale(_)) => {}
                 Err(error) => return Err(problem::store(error)),
@@ -135,16 +126,20 @@ impl Api {
     }
 
     /// Tells a user's devices what was chosen, and their rooms what has changed by it, if a device is there.
-    async fn tell_status(&self, row: &UserRow, chosen: &Chosen) -> Result<(), Problem> {
+    async fn tell_status(&self, before: ChosenStatus, row: &UserRow, chosen: &Chosen) -> Result<(), Problem> {
         let event = |stream, data: Vec<u8>, number| Event {
             header: Header { subject: row.id.0, ref_seq: number, ..Header::new(Kind::UserStatus, stream, 0) },
             data: data.into(),
         };
-        let own = OwnStatus { user_id: row.id, username: &row.username, chosen, last_seen: None };
+        let seen = self.seen(&[row.id]).await.pop().unwrap_or(UNSEEN);
+        // Who gets this is there: what they see is what others would.
+        let own = shown(row, Seen { status: Status::Online, last_seen: None });
+        let own = UserStatus { text: chosen.text.clone(), chosen: Some(chosen.status), ..own };
         let own = serde_json::to_vec(&own).map_err(|_| Problem::from(Code::Internal))?;
         let mut events = vec![event(StreamId::User(row.id), own, 0)];
-        let seen = self.seen(&[row.id]).await.pop().unwrap_or(UNSEEN);
-        if seen.status != Status::Offline {
+        // Who stays invisible changes nothing for others, whatever the words are.
+        let hidden = before == ChosenStatus::Invisible && row.status == ChosenStatus::Invisible;
+        if seen.status != Status::Offline && !hidden {
             let status = serde_json::to_vec(&shown(row, seen)).map_err(|_| Problem::from(Code::Internal))?;
             // The same in every room: who shares several with the user is told once.
             let number = rand::random::<u64>() | 1;

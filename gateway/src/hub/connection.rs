@@ -103,6 +103,8 @@ pub struct Connection {
     pub resuming: RefCell<Option<Box<Resuming>>>,
     /// When the budget of commands is full again, in milliseconds on the core's clock (GCRA).
     pub commands_full_at: Cell<u64>,
+    /// Commands that were refused in a row, because the budget was empty.
+    pub commands_refused: Cell<u16>,
 }
 
 /// What came of a write.

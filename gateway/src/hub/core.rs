@@ -247,6 +247,7 @@ impl Core {
                 in_flight: Cell::new(0),
                 answered: RefCell::default(),
                 commands_full_at: Cell::new(0),
+                commands_refused: Cell::new(0),
                 resuming: RefCell::default(),
             });
             entry.insert(connection.clone());

@@ -9,7 +9,7 @@ use crate::transport::Shared;
 use rookery_shared::{
     envelope::{Event, Header, Kind},
     ids::{ConnectionId, StreamId, UserId},
-    model::{Chosen, UserTyping},
+    model::{Chosen, UserStatus, UserTyping},
     protocol::CloseReason,
 };
 use rustc_hash::FxHashSet;
@@ -79,7 +79,8 @@ impl Core {
 
     /// A user has said how they want to be seen: their devices are told, and it is remembered for when they go.
     fn chose(self: &Rc<Self>, state: &mut State, slot: u32, event: &Event) {
-        let Ok(chosen) = serde_json::from_slice::<Chosen>(&event.data) else { return };
+        let Ok(UserStatus { chosen: Some(status), text, .. }) = serde_json::from_slice(&event.data) else { return };
+        let chosen = Chosen { status, text };
         for connection in self.followers(state, slot) {
             if let Phase::Live(live) = &mut *connection.phase.borrow_mut() {
                 live.status = chosen.status;

@@ -345,5 +345,12 @@ impl Node {
 }
 
 fn went_offline(user_id: UserId, username: String) -> UserStatus {
-    UserStatus { user_id, username: Some(username), status: Status::Offline, last_seen: Some(clock::now()), text: None }
+    UserStatus {
+        user_id,
+        username: Some(username),
+        status: Status::Offline,
+        last_seen: Some(clock::now()),
+        text: None,
+        chosen: None,
+    }
 }

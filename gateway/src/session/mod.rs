@@ -34,6 +34,9 @@ use serde::{Deserialize, Serialize};
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
+/// A client that goes on without a pause after so many refusals in a row is closed.
+const MOST_REFUSED: u16 = 1_000;
+
 /// The id of a command, owned, as its transport writes it.
 pub type ReplyTo = Option<Box<str>>;
 
@@ -90,7 +93,11 @@ fn run(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, command: Comma
     if !matches!(command, Command::SendMessage(_))
         && let Err(problem) = take_budget(core, connection)
     {
-        return error(core, connection, id.as_deref(), &problem);
+        error(core, connection, id.as_deref(), &problem);
+        if connection.commands_refused.get() >= MOST_REFUSED {
+            core.close(connection, CloseReason::RateLimited);
+        }
+        return;
     }
     if connection.resuming.borrow().is_some() && matches!(command, Command::JoinRoom(_)) {
         let problem = Problem::new(Code::Conflict, "say first from where to resume");
@@ -120,9 +127,11 @@ fn take_budget(core: &Core, connection: &Connection) -> Result<(), Problem> {
     let full_at = connection.commands_full_at.get().max(now) + each;
     let over = full_at.saturating_sub(now + MINUTE_MILLIS);
     if over > 0 {
+        connection.commands_refused.set(connection.commands_refused.get().saturating_add(1));
         return Err(Problem::rate_limited(over));
     }
     connection.commands_full_at.set(full_at);
+    connection.commands_refused.set(0);
     Ok(())
 }
 

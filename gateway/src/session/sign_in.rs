@@ -208,6 +208,7 @@ async fn appear(
         status: chosen.status.shown(),
         last_seen: None,
         text: chosen.text,
+        chosen: None,
     };
     presence::tell(&*core.node.bus, rooms, &status);
 }

@@ -1,6 +1,6 @@
 //! The data of events that are neither messages nor rooms.
 
-use super::Status;
+use super::{ChosenStatus, Status};
 use crate::{
     clock::Time,
     ids::{MessageId, RoomId, SessionId, UserId},
@@ -54,7 +54,12 @@ pub struct UserStatus {
     pub last_seen: Option<Time>,
     /// A few words of theirs beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub text: Option<String>,
+    /// What they chose; told to their own devices alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub chosen: Option<ChosenStatus>,
 }
 
 /// The data of `message_read`.

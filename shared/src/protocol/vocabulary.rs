@@ -6,8 +6,9 @@
 use super::{
     Problem,
     command::{
-        Authenticate, Authenticated, Cursors, JoinRoom, MessageSent, Resumed, RoomJoined, RoomRef, RoomUsers,
-        SendMessage, Typing,
+        Authenticate, Authenticated, Cursors, DeleteMessage, EditMessage, JoinRoom, MarkRead, MessageChanged,
+        MessageSent, ReadUpTo, Resumed, RoomJoined, RoomRef, RoomUsers, SendMessage, StatusUpdated, Typing,
+        UpdateStatus,
     },
 };
 use crate::{
@@ -111,10 +112,34 @@ pub const COMMANDS: &[CommandWord] = &[
         reply: Some(("message_sent", shape::<MessageSent>())),
     },
     CommandWord {
+        name: "edit_message",
+        about: "Changes the words of one's own message",
+        data: shape::<EditMessage>(),
+        reply: Some(("ok", shape::<MessageChanged>())),
+    },
+    CommandWord {
+        name: "delete_message",
+        about: "Deletes a message; a tombstone is left",
+        data: shape::<DeleteMessage>(),
+        reply: Some(("ok", shape::<MessageChanged>())),
+    },
+    CommandWord {
+        name: "message_read",
+        about: "Marks everything up to a message as read; the newest one if none is named",
+        data: shape::<MarkRead>(),
+        reply: Some(("ok", shape::<ReadUpTo>())),
+    },
+    CommandWord {
         name: "typing",
         about: "Says that the user begins or ends typing",
         data: shape::<Typing>(),
         reply: None,
+    },
+    CommandWord {
+        name: "update_status",
+        about: "Says how the user wants to be seen",
+        data: shape::<UpdateStatus>(),
+        reply: Some(("ok", shape::<StatusUpdated>())),
     },
     CommandWord {
         name: "get_room_users",
@@ -179,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_on_the_bus_is_told_to_clients_under_its_name() {
-        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Unknown) {
+        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Unknown && !kind.is_order()) {
             let word = EVENTS.iter().find(|word| word.name == kind.event_type());
             let word = word.unwrap_or_else(|| panic!("{} is in no table", kind.event_type()));
             assert_eq!(word.log != Log::None, kind.is_durable(), "{}", word.name);

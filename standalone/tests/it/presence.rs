@@ -56,7 +56,9 @@ async fn statuses_are_told(installation: Installation) {
     let away =
         json!({ "userId": bob.id, "username": bob.username, "status": "away", "lastSeen": null, "text": "at lunch" });
     assert_eq!(told_of(&mut watcher, &bob).await, away);
-    assert_eq!(told_of(&mut laptop, &bob).await, away, "one's other devices");
+    let mut with_choice = away.clone();
+    with_choice["chosen"] = json!("away");
+    assert_eq!(told_of(&mut laptop, &bob).await, with_choice, "one's other devices");
     assert_eq!(ada.sees(&there, &bob).await, away);
     drop(phone);
     bob.chooses(&there, json!({ "status": "busy" })).await;
@@ -100,7 +102,7 @@ async fn nobody_sees_who_is_invisible(installation: Installation) {
     phone.command("update_status", json!({ "status": "invisible" })).await;
     let gone = told_of(&mut watcher, &bob).await;
     assert_eq!((&gone["status"], gone["lastSeen"].is_string()), (&json!("offline"), true));
-    assert_eq!(told_of(&mut phone, &bob).await["status"], "invisible");
+    assert_eq!(told_of(&mut phone, &bob).await["chosen"], "invisible");
     for api in [&here, &there] {
         assert_eq!(ada.sees(api, &bob).await, gone);
         let (_, online) = ada.request_at(api, Method::GET, "/users/online", None).await;
@@ -126,7 +128,7 @@ async fn nobody_sees_who_is_invisible(installation: Installation) {
     // Who chooses it over REST and goes at once has gone when they chose it, and not a second time.
     bob.chooses(&there, json!({ "status": "invisible" })).await;
     let gone = told_of(&mut watcher, &bob).await;
-    assert_eq!(told_of(&mut phone, &bob).await["status"], "invisible");
+    assert_eq!(told_of(&mut phone, &bob).await["chosen"], "invisible");
     drop(phone);
     assert_eq!(ada.sees(&here, &bob).await, gone);
     // Longer than anyone is waited for: another one's going is told after the same grace, and nothing before it.

@@ -206,6 +206,11 @@ async fn commands_without_end_are_refused_with_a_time_to_come_again() {
     assert!(refused["data"]["retryAfterMs"].as_u64().expect("a time") > 0);
     let sent = socket.command("send_message", json!({ "roomId": room, "content": "messages are counted apart" })).await;
     assert_eq!(sent["type"], "message_sent");
+    // Who does not stop is stopped.
+    for _ in 0..1_000 {
+        socket.post("leave_room", json!({ "roomId": room })).await;
+    }
+    assert_eq!(socket.closed().await, closed(4008, "rate_limited"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

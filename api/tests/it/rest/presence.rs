@@ -149,7 +149,9 @@ async fn a_choice_is_told_to_small_rooms_and_ones_own_devices_if_a_device_is_the
     let busy = json!({ "userId": ben.id, "username": "ben", "status": "busy", "lastSeen": null, "text": "hm" });
     let events = next(2).await;
     assert_eq!(events.iter().find(|(of, _)| *of == stream(&small)).expect("is told").1, busy);
-    assert_eq!(events.iter().find(|(of, _)| *of == own).expect("is told").1, busy);
+    let mut with_choice = busy.clone();
+    with_choice["chosen"] = json!("busy");
+    assert_eq!(events.iter().find(|(of, _)| *of == own).expect("is told").1, with_choice);
     // The same once more changes nothing and tells nobody; the next choice is the next thing that is told.
     ben.put("/users/me/status", json!({ "status": "busy", "text": "hm" })).await.ok();
     ben.put("/users/me/status", json!({ "status": "invisible" })).await.ok();
@@ -157,8 +159,14 @@ async fn a_choice_is_told_to_small_rooms_and_ones_own_devices_if_a_device_is_the
     let (_, gone) = events.iter().find(|(of, _)| *of == stream(&small)).expect("is told");
     assert_eq!(gone["status"], "offline");
     assert_eq!(gone["lastSeen"], status(&ada, &ben).await["lastSeen"]);
-    let (_, own) = events.iter().find(|(of, _)| *of == own).expect("is told");
-    assert_eq!(own["status"], "invisible", "to oneself nobody is invisible");
+    let (_, told) = events.iter().find(|(of, _)| *of == own).expect("is told");
+    assert_eq!((&told["status"], &told["chosen"]), (&json!("offline"), &json!("invisible")));
+    // Other words of someone who stays invisible are for themselves.
+    ben.put("/users/me/status", json!({ "status": "invisible", "text": "shh" })).await.ok();
+    ben.put("/users/me/status", json!({ "status": "online" })).await.ok();
+    let events: Vec<_> = next(3).await.into_iter().map(|(of, data)| (of, data["status"].clone())).collect();
+    let seen_by_ada: Vec<_> = events.iter().filter(|(of, _)| *of == stream(&small)).map(|(_, status)| status).collect();
+    assert_eq!(seen_by_ada, ["online"]);
     assert!(cluster.heard.events().iter().all(|event| event.header.stream != stream(&large)));
 }
 
