@@ -27,6 +27,7 @@ mod rooms;
 mod search;
 mod searching;
 mod sessions;
+mod system;
 mod users;
 
 /// Makes two tests of each case: two apis on SQLite, and two on MongoDB.
