@@ -2,7 +2,7 @@
 
 use crate::{
     app::Api,
-    http::{ApiResult, Caller, Query},
+    http::{Acting, ApiResult, Query},
     openapi::params::{MessageSearch, Paging},
     services::search::FoundMessage,
 };
@@ -22,6 +22,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         (status = 403, description = "Not a member of that room"),
     )
 )]
-async fn search(State(api): State<Api>, caller: Caller, Query(query): Query) -> ApiResult<Json<Page<FoundMessage>>> {
-    Ok(Json(api.search_messages(caller.id(), &query).await?))
+async fn search(
+    State(api): State<Api>,
+    Acting(reader): Acting,
+    Query(query): Query,
+) -> ApiResult<Json<Page<FoundMessage>>> {
+    Ok(Json(api.search_messages(reader, &query).await?))
 }

@@ -75,7 +75,7 @@ impl Api {
     }
 
     /// The first place of a room's log that somebody may see. A server with an API key sees all of it.
-    async fn readable_from(&self, reader: Actor, room: RoomId) -> Result<u64, Problem> {
+    pub(crate) async fn readable_from(&self, reader: Actor, room: RoomId) -> Result<u64, Problem> {
         if reader.is_key() {
             return self.acted_room(reader, room).await.map(|_| 1);
         }

@@ -5,9 +5,10 @@
 //! the same in both.
 
 use crate::{
+    actor::Actor,
     app::Api,
     paging::{Cursor, Limited, Params},
-    problem, render,
+    problem,
     search::{Highlight, Query},
     store::{Part, SearchQuery, rows::MessageRow},
     text::{self, Fields},
@@ -159,26 +160,21 @@ fn from(anchor: Place) -> Part<Place> {
 
 impl Api {
     /// Messages that someone may see and that have all the words.
-    pub(crate) async fn search_messages(&self, reader: UserId, params: &Params) -> Result<Page<FoundMessage>, Problem> {
+    pub(crate) async fn search_messages(&self, reader: Actor, params: &Params) -> Result<Page<FoundMessage>, Problem> {
         let wanted = Wanted::read(params)?;
         let rooms = match wanted.room {
-            Some(room) => vec![(room, self.membership(reader, room).await?.from_seq)],
-            None => self.reader.store().places_of(reader, MAX_ROOMS).await.map_err(problem::store)?,
+            Some(room) => vec![(room, self.readable_from(reader, room).await?)],
+            None => self.reader.store().places_of(reader.user()?, MAX_ROOMS).await.map_err(problem::store)?,
         };
         let base = wanted.in_rooms(rooms);
         let (found, next, prev) = match wanted.order {
             Order::Newest => self.newest(&wanted, &base).await?,
             Order::Relevance => self.ranked(&wanted, &base).await?,
         };
-        let senders = self.reader.users(found.iter().map(|found| found.row.sender)).await.map_err(problem::store)?;
-        let items = found.into_iter().map(|Found { row, highlights, .. }| {
-            let message = match senders.get(&row.sender) {
-                Some(user) => render::message(&row, &user.author),
-                None => render::message(&row, &render::unknown_author(row.sender)),
-            };
-            FoundMessage { message, highlights }
-        });
-        Ok(Page { items: items.collect(), next, prev })
+        let (rows, highlights): (Vec<_>, Vec<_>) = found.into_iter().map(|found| (found.row, found.highlights)).unzip();
+        let messages = self.messages(rows).await?.into_iter().zip(highlights);
+        let items = messages.map(|(message, highlights)| FoundMessage { message, highlights }).collect();
+        Ok(Page { items, next, prev })
     }
 
     async fn look(&self, base: &SearchQuery, part: Part<Place>, limit: u32) -> Result<Vec<MessageRow>, Problem> {

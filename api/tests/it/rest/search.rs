@@ -15,6 +15,7 @@ conformance! {
     the_most_relevant_come_first_or_the_newest,
     pages_of_either_order_are_turned_there_and_back,
     what_was_found_is_highlighted,
+    a_server_looks_in_the_room_that_it_names,
     a_stretch_that_only_seems_to_be_there_is_not_found,
     what_is_asked_wrongly_is_named,
 }
@@ -293,4 +294,19 @@ async fn what_is_asked_wrongly_is_named(store: Fixture) {
         assert_eq!(search(&ada, &[("q", " ?! "), ("sort", sort)]).await, nothing, "there is no word in it");
     }
     search(&ada, &[("q", &"x".repeat(256))]).await;
+}
+
+async fn a_server_looks_in_the_room_that_it_names(store: Fixture) {
+    let cluster = Cluster::with(store, 1, unlimited()).await;
+    let (root, ada) = (cluster.admin("root").await, cluster.person("ada").await);
+    let body = json!({ "name": "the shop", "scopes": ["read"] });
+    let key = root.post("/admin/api-keys", body).await.created()["key"].as_str().expect("a key").to_owned();
+    let server = Person { token: Some(key), ..root.clone() };
+    let room = ada.makes_room(json!({ "name": "private", "visibility": "private" })).await;
+    says_all(&ada, &room, &["a word"]).await;
+    assert_eq!(contents(&search(&server, &[("q", "word"), ("roomId", &room)]).await), ["a word"]);
+    server.get(&path(&[("q", "word"), ("roomId", &RoomId::new().to_string())])).await.problem(404, "not_found");
+    server.get(&path(&[("q", "word")])).await.problem(403, "forbidden");
+    root.get(&path(&[("q", "word"), ("roomId", &room)])).await.problem(404, "not_found");
+    assert_eq!(found(&root, "word").await, [""; 0], "admins find what they may read and no more");
 }

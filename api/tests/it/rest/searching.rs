@@ -10,14 +10,12 @@ use crate::{
 };
 use rookery_api::{
     config::ApiConfig,
-    store::{Op, Part, SearchQuery, SharedStore, Store, WantedWord, records::Area, rows::MessageRow},
-    writer::{NewMessage, Planned, Writer, WriterConfig},
+    store::{Part, SearchQuery, SharedStore, Store, WantedWord, records::Area},
+    writer::{NewMessage, Writer, WriterConfig},
 };
 use rookery_shared::{
     bus::MemoryBus,
-    clock,
-    envelope::Kind,
-    ids::{MessageId, RoomId, StreamId, UserId},
+    ids::{MessageId, RoomId, UserId},
     limits::MemoryLimits,
     model::Author,
     testing::poll,
@@ -46,65 +44,30 @@ fn id_of(message: &Value) -> MessageId {
     message["id"].as_str().expect("an id").parse().expect("an id")
 }
 
-/// Changes a message as an api does that lets its author edit or delete it.
-async fn change(
-    store: &SharedStore,
-    message: &Value,
-    change: impl Fn(MessageRow) -> MessageRow + Send + Sync + 'static,
-) {
-    let writer = Writer::start(store.clone(), MemoryBus::new().publisher(), WriterConfig::default());
-    let (store, id) = (store.clone(), id_of(message));
-    let room: RoomId = message["roomId"].as_str().expect("an id").parse().expect("an id");
-    let stream = StreamId::Room(room);
-    let change = Arc::new(change);
-    let decide = move |mut heads: rookery_api::writer::Heads| {
-        let (store, change) = (store.clone(), change.clone());
-        async move {
-            let row = store.messages(&[id]).await.expect("read").remove(0).expect("is there");
-            let entry = heads.entry(stream, Kind::MessageUpdated, row.id.0, row.seq);
-            let row = change(MessageRow { rev: row.rev + 1, ..row });
-            Ok(Planned { entries: vec![entry], ops: vec![Op::ReplaceMessage(row)], value: () })
-        }
-    };
-    writer.change(vec![stream], decide).await.expect("changed");
-}
-
-async fn edit(store: &SharedStore, message: &Value, content: &'static str) {
-    let edited = |row| MessageRow { content: content.into(), edited_at: Some(clock::now()), ..row };
-    change(store, message, edited).await;
-}
-
-async fn delete(store: &SharedStore, message: &Value) {
-    let tombstone = |row| MessageRow { content: String::new(), deleted_at: Some(clock::now()), ..row };
-    change(store, message, tombstone).await;
-}
-
 async fn says(person: &Person, content: &str) -> Value {
     let room = person.makes_public_room().await;
     person.says(&room, content).await
 }
 
 async fn an_edited_message_is_found_by_its_new_words_alone(store: Fixture) {
-    let shared = store.store.clone();
     let cluster = Cluster::with(store, 1, unlimited()).await;
     let ada = cluster.person("ada").await;
     let message = says(&ada, "first words").await;
     is_found(&ada, "first").await;
-    edit(&shared, &message, "other words").await;
+    ada.edits(&message, "other words").await.ok();
     assert_eq!(found(&ada, "other").await, ["other words"], "at once");
     assert_eq!(found(&ada, "first").await, [""; 0], "only what it says now");
     assert_eq!(found(&ada, "words").await, ["other words"]);
 }
 
 async fn a_deleted_message_is_found_no_more(store: Fixture) {
-    let shared = store.store.clone();
     let cluster = Cluster::with(store, 1, unlimited()).await;
     let ada = cluster.person("ada").await;
     let message = says(&ada, "first words").await;
     is_found(&ada, "first").await;
-    edit(&shared, &message, "other words").await;
+    ada.edits(&message, "other words").await.ok();
     assert!(cluster.store.is_indexed(id_of(&message)).await);
-    delete(&shared, &message).await;
+    ada.deletes(&message).await.expect(204);
     for query in ["first", "other", "words"] {
         assert_eq!(found(&ada, query).await, [""; 0], "{query}");
     }
@@ -202,9 +165,7 @@ async fn what_did_not_fit_into_the_queue_is_found_all_the_same() {
 async fn a_message_that_changes_while_it_is_indexed_is_indexed_as_it_is_then() {
     let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (opened, counted) = (gate.clone(), calls.clone());
-    let store = fixture::sqlite().await;
-    let shared = store.store.clone();
-    let store = store.hooked(move |name| {
+    let store = fixture::sqlite().await.hooked(move |name| {
         let (gate, waits) = (opened.clone(), name == "index");
         counted.fetch_add(usize::from(waits), Ordering::SeqCst);
         async move {
@@ -221,7 +182,7 @@ async fn a_message_that_changes_while_it_is_indexed_is_indexed_as_it_is_then() {
     };
     let edited = says(&ada, "first words").await;
     called(1).await;
-    edit(&shared, &edited, "other words").await;
+    ada.edits(&edited, "other words").await.ok();
     gate.add_permits(1);
     // The old words were written over the new ones; that is seen, and the new ones are about to be written again.
     called(2).await;
@@ -230,7 +191,7 @@ async fn a_message_that_changes_while_it_is_indexed_is_indexed_as_it_is_then() {
     is_found(&ada, "other").await;
     let deleted = says(&ada, "secret words").await;
     called(3).await;
-    delete(&shared, &deleted).await;
+    ada.deletes(&deleted).await.expect(204);
     gate.add_permits(1);
     // The words of what is deleted were written; that is seen as well.
     called(4).await;
