@@ -119,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn no_route_is_forgotten() {
+        let document = serde_json::to_value(crate::routes::document()).expect("is JSON");
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            let Some(path) = path.strip_prefix("/api/v1") else { continue };
+            for method in item.as_object().expect("methods").keys() {
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+                let for_people = path.starts_with("/auth/") && path != "/auth/register";
+                assert_eq!(needed(&method, path).is_none(), for_people, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
     fn scopes_are_written_as_they_are_read() {
         for scope in Scope::ALL {
             assert_eq!(serde_json::to_value(scope).expect("writes"), scope.as_str());

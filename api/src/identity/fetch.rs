@@ -108,3 +108,80 @@ fn connector(roots: &Arc<RootCertStore>) -> Option<TlsConnector> {
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ClaimNames;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+    use tokio_rustls::{
+        TlsAcceptor,
+        rustls::{
+            ServerConfig,
+            pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        },
+    };
+
+    /// An authority and a server of 127.0.0.1 that it vouches for, made for this test; they protect nothing.
+    const AUTHORITY: &[u8] = include_bytes!("testing/ca.pem");
+    const SERVER: &[u8] = include_bytes!("testing/server.der");
+    const SERVER_KEY: &[u8] = include_bytes!("testing/server-key.der");
+
+    async fn server() -> u16 {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(SERVER_KEY));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("has versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![CertificateDer::from(SERVER)], key)
+            .expect("a certificate and its key");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 1_024];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                let status = if request[..read].starts_with(b"GET /keys?a=b ") { "200 OK" } else { "404 Not Found" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    async fn fetch(url: &str, pem: Option<&[u8]>) -> Result<Bytes, String> {
+        let names = || "claim".to_owned();
+        let claims = ClaimNames {
+            username: names(),
+            email: names(),
+            name: names(),
+            first_name: names(),
+            last_name: names(),
+            picture: names(),
+        };
+        let config = IdentityConfig {
+            issuer: "i".into(),
+            audience: "a".into(),
+            keys_url: url.parse().expect("a URL"),
+            roots: Arc::new(roots(pem).expect("certificates")),
+            claims,
+        };
+        Fetcher::new(&config).fetch().await
+    }
+
+    #[tokio::test]
+    async fn a_document_behind_tls_needs_a_certificate_that_is_believed() {
+        let port = server().await;
+        let url = format!("https://127.0.0.1:{port}/keys?a=b");
+        assert_eq!(fetch(&url, Some(AUTHORITY)).await.as_deref(), Ok(&b"{}"[..]));
+        assert!(fetch(&url, None).await.is_err(), "nobody believes this authority by default");
+        assert!(fetch(&format!("https://localhost:{port}/keys?a=b"), Some(AUTHORITY)).await.is_err(), "another name");
+        assert!(fetch(&format!("https://127.0.0.1:{port}/"), Some(AUTHORITY)).await.is_err(), "not found");
+        assert!(roots(Some(b"nonsense")).is_err());
+    }
+}

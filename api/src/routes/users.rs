@@ -134,7 +134,10 @@ async fn blocks(State(api): State<Api>, caller: Caller, Query(query): Query) -> 
 /// Blocks someone: no conversation and no message between the two, in either direction.
 #[utoipa::path(
     put, path = "/users/{id}/block", tag = "users", params(("id" = UserId, Path, description = "Whom")),
-    responses((status = 204, description = "They are blocked"))
+    responses(
+        (status = 204, description = "They are blocked"),
+        (status = 422, description = "Nobody blocks themselves"),
+    )
 )]
 async fn block(State(api): State<Api>, caller: Caller, Id(id): Id<UserId>) -> ApiResult<StatusCode> {
     api.block(caller.id(), id).await?;

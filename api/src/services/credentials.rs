@@ -89,12 +89,9 @@ impl Api {
         was: Option<Option<String>>,
     ) -> Result<(), Problem> {
         let new = self.passwords.hash(new).await?;
-        let stream = StreamId::User(user);
-        let api = self.clone();
         let ended = self
-            .writer
-            .change(vec![stream], move |mut heads| {
-                let (api, new, was) = (api.clone(), new.clone(), was.clone());
+            .change(vec![StreamId::User(user)], move |api, mut heads| {
+                let (new, was) = (new.clone(), was.clone());
                 async move {
                     let row = api.person_now(user).await?;
                     if was.is_some_and(|was| was != row.password_hash) {

@@ -78,14 +78,12 @@ impl Api {
 
     /// Signs someone out everywhere.
     pub(crate) async fn end_all_sessions(&self, user: UserId) -> Result<(), Problem> {
-        let stream = StreamId::User(user);
         let ended = self.sessions_to_end(user, None).await?;
-        self.writer
-            .change(vec![stream], move |mut heads| async move {
-                let (entries, op) = ending(user, None, &[], &mut heads);
-                Ok(Planned { entries, ops: vec![op], value: () })
-            })
-            .await?;
+        self.change(vec![StreamId::User(user)], move |_, mut heads| async move {
+            let (entries, op) = ending(user, None, &[], &mut heads);
+            Ok(Planned { entries, ops: vec![op], value: () })
+        })
+        .await?;
         self.reader.forget_sessions(&ended);
         Ok(())
     }

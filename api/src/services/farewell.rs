@@ -1,15 +1,12 @@
 //! The end of an account: its rooms go to others, its name and its sessions go, what it wrote stays under "Deleted
 //! user".
 
-use super::{devices::ending, rooms::streams, users::may_change};
+use super::{devices::ending, members::put_out, rooms::streams, users::may_change};
 use crate::{
     actor::Actor,
     app::Api,
     problem,
-    store::{
-        MemberChange, Op,
-        rows::{RoomRow, UserRow},
-    },
+    store::{MemberChange, Op, rows::UserRow},
     writer::Planned,
 };
 use rookery_shared::{
@@ -68,27 +65,21 @@ impl Api {
     }
 
     async fn anonymise(&self, id: UserId) -> Result<(), Problem> {
-        let stream = StreamId::User(id);
-        let api = self.clone();
         let ended = self
-            .writer
-            .change(vec![stream], move |mut heads| {
-                let api = api.clone();
-                async move {
-                    let user = match api.person_now(id).await {
-                        Ok(user) => user,
-                        Err(gone) if gone.code == Code::NotFound => return Ok(Planned::nothing(Vec::new())),
-                        Err(problem) => return Err(problem),
-                    };
-                    let mut ops = Vec::new();
-                    if user.role == Role::Admin {
-                        ops.push(api.remaining_admin(id).await?);
-                    }
-                    let open = api.sessions_to_end(id, None).await?;
-                    let (entries, op) = ending(id, None, &open, &mut heads);
-                    ops.extend([Op::ReplaceUser(nameless(user)), op]);
-                    Ok(Planned { entries, ops, value: open })
+            .change(vec![StreamId::User(id)], move |api, mut heads| async move {
+                let user = match api.person_now(id).await {
+                    Ok(user) => user,
+                    Err(gone) if gone.code == Code::NotFound => return Ok(Planned::nothing(Vec::new())),
+                    Err(problem) => return Err(problem),
+                };
+                let mut ops = Vec::new();
+                if user.role == Role::Admin {
+                    ops.push(api.remaining_admin(id).await?);
                 }
+                let open = api.sessions_to_end(id, None).await?;
+                let (entries, op) = ending(id, None, &open, &mut heads);
+                ops.extend([Op::ReplaceUser(nameless(user)), op]);
+                Ok(Planned { entries, ops, value: open })
             })
             .await?;
         self.reader.forget_sessions(&ended);
@@ -107,42 +98,33 @@ impl Api {
     /// Takes someone out of a room whatever becomes of it: its last owner hands it over in the same transaction, and a
     /// room that nobody is left in is deleted.
     async fn leave_for_good(&self, user: UserId, id: RoomId) -> Result<(), Problem> {
-        let api = self.clone();
-        self.writer
-            .change(streams(id, [user]), move |mut heads| {
-                let api = api.clone();
-                async move {
-                    let store = api.reader.store();
-                    let mut planned = Planned::nothing(());
-                    let member = store.memberships(&[(id, user)]).await.map_err(problem::store)?.pop().flatten();
-                    let room = store.rooms(&[id]).await.map_err(problem::store)?.pop().flatten();
-                    let (Some(member), Some((room, member_count))) = (member, room) else {
-                        return Ok(planned);
-                    };
-                    let last_of_all = member_count <= 1;
-                    if member.role == MemberRole::Owner && !last_of_all {
-                        let heir = store.heir(id, user).await.map_err(problem::store)?;
-                        if let Some(heir) = heir.filter(|heir| heir.role != MemberRole::Owner) {
-                            planned.entries.push(heads.entry(StreamId::Room(id), Kind::RoomUpdated, heir.user.0, 0));
-                            planned.ops.push(Op::UpdateMember(id, heir.user, MemberChange::Role(MemberRole::Owner)));
-                        }
+        let last_of_all = self
+            .change(streams(id, [user]), move |api, mut heads| async move {
+                let store = api.reader.store();
+                let mut planned = Planned::nothing(false);
+                let room = store.rooms(&[id]).await.map_err(problem::store)?.pop().flatten();
+                let (Some(member), Some((room, member_count))) = (api.member_now(id, user).await?, room) else {
+                    return Ok(planned);
+                };
+                planned.value = member_count <= 1;
+                if member.role == MemberRole::Owner && !planned.value {
+                    let heir = store.heir(id, user).await.map_err(problem::store)?;
+                    if let Some(heir) = heir.filter(|heir| heir.role != MemberRole::Owner) {
+                        planned.entries.push(heads.entry(StreamId::Room(id), Kind::RoomUpdated, heir.user.0, 0));
+                        planned.ops.push(Op::UpdateMember(id, heir.user, MemberChange::Role(MemberRole::Owner)));
                     }
-                    let left = heads.entry(StreamId::Room(id), Kind::UserLeft, user.0, 0);
-                    planned.entries.push(heads.entry(StreamId::User(user), Kind::RoomRemoved, id.0, left.seq));
-                    planned.entries.push(left);
-                    planned.ops.push(Op::DeleteMember(id, user));
-                    if last_of_all {
-                        let at = Some(clock::now());
-                        planned.ops.push(Op::ReplaceRoom(RoomRow {
-                            deleted_at: at,
-                            version: room.version + 1,
-                            ..room
-                        }));
-                        planned.entries.push(heads.entry(StreamId::User(user), Kind::RoomDeleted, id.0, 0));
-                    }
-                    Ok(planned)
                 }
+                put_out(id, user, &mut heads, &mut planned);
+                if planned.value {
+                    planned.ops.push(Op::ReplaceRoom(room.deleted()));
+                    planned.entries.push(heads.entry(StreamId::User(user), Kind::RoomDeleted, id.0, 0));
+                }
+                Ok(planned)
             })
-            .await
+            .await?;
+        if last_of_all {
+            self.purge(id);
+        }
+        Ok(())
     }
 }

@@ -171,6 +171,47 @@ async fn a_server_acts_as_a_user() {
 }
 
 #[tokio::test]
+async fn a_server_runs_rooms_as_itself() {
+    for store in [fixture::sqlite().await, fixture::mongo().await] {
+        let cluster = Cluster::with(store, 2, unlimited()).await;
+        let (root, ada, ben) = (cluster.admin("root").await, cluster.person("ada").await, cluster.person("ben").await);
+        let server = Server::with(&root, &["read", "rooms:write", "members:write", "messages:write"]).await;
+        let body = json!({ "name": "orders", "visibility": "private", "memberIds": [ada.id] });
+        let room = server.person.post("/rooms", body).await.created();
+        assert_eq!((&room["createdBy"], &room["role"]), (&Value::Null, &Value::Null));
+        let room = room["id"].as_str().expect("an id");
+        server.person.post(&format!("/rooms/{room}/members"), json!({ "userId": ben.id })).await.expect(201);
+        let members = ada.get(&format!("/rooms/{room}/members")).await.ok();
+        assert_eq!(each(&members, "role"), ["member", "member"], "nobody owns it");
+        let path = format!("/rooms/{room}/messages");
+        let message = server.person.post(&path, json!({ "content": "shipped" })).await.created();
+        assert_eq!((&message["type"], &message["author"]["displayName"]), (&json!("system"), &json!("the shop")));
+        let seen = ben.history(room, "").await;
+        assert_eq!(
+            (each(&seen, "content"), each(&seen, "author")),
+            (vec![&json!("shipped")], vec![&message["author"]])
+        );
+        // People do not speak for the product.
+        ada.post(&path, json!({ "content": "shipped", "type": "system" })).await.problem(403, "forbidden");
+        // Each of these needs its scope.
+        let weak = Server::with(&root, &["read"]).await;
+        weak.person.post("/rooms", json!({ "name": "a", "visibility": "public" })).await.problem(403, "forbidden");
+        weak.person
+            .post(&format!("/rooms/{room}/members"), json!({ "userId": root.id }))
+            .await
+            .problem(403, "forbidden");
+        weak.person.post(&path, json!({ "content": "no" })).await.problem(403, "forbidden");
+        weak.person.delete(&format!("/rooms/{room}")).await.problem(403, "forbidden");
+        weak.as_user(&ada.id.to_string(), Method::POST, &path, Some(json!({ "content": "no" })))
+            .await
+            .problem(403, "forbidden");
+        // What a deleted key said keeps its author.
+        root.delete(&format!("/admin/api-keys/{}", server.id)).await.expect(204);
+        assert_eq!(each(&ada.history(room, "").await, "author"), [&message["author"]]);
+    }
+}
+
+#[tokio::test]
 async fn after_a_rotation_the_old_key_works_for_the_grace_alone() {
     for store in [fixture::sqlite().await, fixture::mongo().await] {
         let cluster = Cluster::with(store, 2, unlimited()).await;

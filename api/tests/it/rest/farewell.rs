@@ -72,6 +72,9 @@ async fn rooms_go_to_the_longest_standing_moderator_else_member() {
         assert_eq!(each(&members, "role"), ["owner", "member"]);
         ben.get(&format!("/rooms/{alone}")).await.problem(404, "not_found");
         assert_eq!(ben.get(&format!("/rooms/{shared}")).await.ok()["memberCount"], 2);
+        // Everyone in the room hears who owns it now, before the owner goes.
+        let types: Vec<Value> = each(&ben.sync(&shared, "").await, "type").into_iter().cloned().collect();
+        assert_eq!(types[types.len() - 2..], [json!("room_updated"), json!("user_left")]);
     }
 }
 
