@@ -1,6 +1,7 @@
 //! From an address to a signed-in socket.
 
 use super::{
+    frame::{self, TEXT},
     outgoing::Outgoing,
     socket::{Incoming, Scratch},
 };
@@ -29,10 +30,38 @@ const PER_SOURCE: usize = 20_000;
 /// The longest answer to an upgrade.
 const LONGEST_ANSWER: usize = 8 * 1024;
 
+/// What connections speak.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// `/ws`.
+    Ws,
+    /// `/socket.io/`, by WebSocket.
+    Socketio,
+}
+
+impl Transport {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Ws => "/ws",
+            Self::Socketio => "/socket.io/?EIO=4&transport=websocket",
+        }
+    }
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ws => "ws",
+            Self::Socketio => "socketio",
+        })
+    }
+}
+
 /// Opens connections to one address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialer {
     server: SocketAddr,
+    transport: Transport,
 }
 
 /// A connection that is signed in.
@@ -48,7 +77,12 @@ pub(crate) struct Socket {
 impl Dialer {
     /// Connects to a gateway, or to a proxy in front of some.
     pub(crate) fn new(server: SocketAddr) -> Self {
-        Self { server }
+        Self { server, transport: Transport::Ws }
+    }
+
+    /// The same, in another language.
+    pub(crate) fn speaking(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// Opens the connection with this number and signs it in. Returns when `authenticated` has come.
@@ -72,8 +106,9 @@ impl Dialer {
         let mut stream = self.open(number).await?;
         stream.set_nodelay(true)?;
         let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: {KEY}\r\nAuthorization: Bearer {token}\r\n\r\n",
+            self.transport.path(),
             self.server
         );
         stream.write_all(request.as_bytes()).await?;
@@ -86,6 +121,12 @@ impl Dialer {
             ensure!(answer.len() < LONGEST_ANSWER, "the answer to the upgrade does not end");
         };
         let node = accepted(&String::from_utf8_lossy(&answer[..end]))?;
+        if self.transport == Transport::Socketio {
+            // The packet that joins the namespace; the header has the token.
+            let mut join = Vec::new();
+            frame::put_masked(TEXT, b"40", &mut join);
+            stream.write_all(&join).await?;
+        }
         let (reading, writing) = stream.into_split();
         let mut incoming = Incoming::new(reading, &answer[end..]);
         incoming.authenticated(scratch).await?;

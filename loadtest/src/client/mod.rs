@@ -12,7 +12,7 @@ pub(crate) mod socket;
 pub(crate) mod text;
 
 pub(crate) use self::{
-    dial::Dialer,
+    dial::{Dialer, Transport},
     outgoing::Outgoing,
     socket::{Ended, Receiver, Scratch},
 };

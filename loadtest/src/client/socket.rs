@@ -91,6 +91,7 @@ impl Incoming {
             if let Some((frame, taken)) = first {
                 let done = match frame.opcode {
                     TEXT if text::is_authenticated(frame.payload) => true,
+                    TEXT if text::begins_socketio(frame.payload) => false,
                     TEXT => bail!("the sign-in was answered with {}", String::from_utf8_lossy(frame.payload)),
                     CLOSE => bail!("the sign-in was answered with close {}", frame::close_code(frame.payload)),
                     _ => false,
@@ -137,6 +138,7 @@ impl Incoming {
         let bytes = &buffer[start..LONGEST_FRAME + count];
         let mut ended = None;
         let used = whole_frames(bytes, |frame| match frame.opcode {
+            TEXT if frame.payload == text::SOCKETIO_PING => outgoing.send(TEXT, text::SOCKETIO_PONG),
             TEXT => receiver.text(frame.payload),
             PING => outgoing.send(PONG, frame.payload),
             CLOSE => ended = Some(Ended::Closed(frame::close_code(frame.payload))),

@@ -67,6 +67,7 @@ pub(crate) async fn run(options: Options) -> Result<Report> {
     let usages = quiet.stop(quiet_since.elapsed().as_secs_f64(), 0)?;
 
     let mut report = Report::new("idle");
+    report.setting("transport", &server.transport);
     report.setting("connections", &options.connections);
     report.setting("members of a room", &options.world.members);
     report.must_be_zero("connections that ended", casualties.count());

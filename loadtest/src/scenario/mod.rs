@@ -67,7 +67,7 @@ async fn populate<R: Receiver + 'static>(
     receiver: impl Fn(usize) -> R,
 ) -> Result<Vec<Rc<Outgoing>>> {
     crowd::check_open_files(count)?;
-    let (dialer, scratch) = (Dialer::new(server.address), Scratch::new());
+    let (dialer, scratch) = (Dialer::new(server.address).speaking(server.transport), Scratch::new());
     crowd::for_each("connections", count, OPENED_AT_ONCE, |number| {
         let (scratch, casualties, receiver) = (scratch.clone(), casualties.clone(), receiver(number));
         let token = world.token(&server.issuer, number);

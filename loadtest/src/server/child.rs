@@ -1,12 +1,14 @@
 //! Starting what is measured, and ending it with its handle.
 
 use super::{LISTENING, cores::Cores, world::World};
+use crate::client::Transport;
 use crate::report::Watched;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use rookery_shared::token::{TokenIssuer, TokenKeys, random_secret};
 use std::{
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
@@ -26,6 +28,12 @@ pub(crate) struct ServerOptions {
     /// A Redis for this run alone, for example `redis://127.0.0.1:6379`. Without it `redis-server` is started.
     #[arg(long)]
     redis: Option<String>,
+    /// What the clients speak.
+    #[arg(long, value_enum, default_value_t = Transport::Ws)]
+    pub(crate) transport: Transport,
+    /// Instead of the gateway, the server of npm's `socket.io` from this folder of modules, on the same Redis.
+    #[arg(long)]
+    node_modules: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cores: Cores,
 }
@@ -34,6 +42,8 @@ pub(crate) struct ServerOptions {
 pub(crate) struct Server {
     /// Where the gateway listens.
     pub(crate) address: SocketAddr,
+    /// What its clients speak.
+    pub(crate) transport: Transport,
     /// The Redis that it uses.
     pub(crate) redis: String,
     /// What names in that Redis begin with.
@@ -50,7 +60,10 @@ pub(crate) struct Server {
 impl Server {
     /// Starts Redis, unless there is one, and the gateway.
     pub(crate) async fn start(options: &ServerOptions, world: World) -> Result<Self> {
-        let mut command = options.cores.this_program()?;
+        let mut command = match &options.node_modules {
+            None => options.cores.this_program()?,
+            Some(_) => options.cores.program("node".into()),
+        };
         let mut children = Vec::new();
         let mut watched = vec![Watched::own()];
         let redis = if let Some(url) = &options.redis {
@@ -64,8 +77,16 @@ impl Server {
         let prefix = format!("rookery-loadtest-{}", std::process::id());
         let secret = random_secret();
         let issuer = TokenKeys::shared_secret(secret.as_bytes()).issuer()?;
-        command.args(["gateway", "--until-input-ends", "--redis", &redis, "--prefix", &prefix]);
-        command.args(["--members", &world.members.to_string()]);
+        if let Some(modules) = &options.node_modules {
+            ensure!(options.transport == Transport::Socketio, "Node's server speaks --transport socketio");
+            command.args(["--input-type=module", "--eval", include_str!("peer.js")]);
+            command.env("PEER_MODULES", modules.canonicalize().context("the folder of modules")?);
+            command.env("PEER_REDIS", &redis).env("PEER_PREFIX", &prefix);
+            command.env("PEER_MEMBERS", world.members.to_string());
+        } else {
+            command.args(["gateway", "--until-input-ends", "--redis", &redis, "--prefix", &prefix]);
+            command.args(["--members", &world.members.to_string()]);
+        }
         command.env("ROOKERY_TOKEN_SECRET", &secret).env_remove("ROOKERY_LISTEN");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("starting the gateway")?;
@@ -74,7 +95,7 @@ impl Server {
         children.push(child);
         let gateway = Watched { name: "gateway".to_owned(), pid };
         watched.insert(0, gateway.clone());
-        Ok(Self { address, redis, prefix, issuer, gateway, watched, _children: children })
+        Ok(Self { address, transport: options.transport, redis, prefix, issuer, gateway, watched, _children: children })
     }
 }
 

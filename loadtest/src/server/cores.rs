@@ -33,14 +33,19 @@ impl Cores {
         if self.server_cpu.is_none() || self.client_cpu.is_none() {
             eprintln!("  nothing is pinned; for numbers to compare: --server-cpu 1 --client-cpu 0 (taskset -c)");
         }
-        let own: OsString = std::env::current_exe().context("the path of this program")?.into();
-        Ok(match &self.server_cpu {
-            None => Command::new(own),
+        let own = std::env::current_exe().context("the path of this program")?;
+        Ok(self.program(own.into()))
+    }
+
+    /// Another program, in the same place.
+    pub(super) fn program(&self, program: OsString) -> Command {
+        match &self.server_cpu {
+            None => Command::new(program),
             Some(cores) => {
                 let mut command = Command::new("taskset");
-                command.args(["-c", cores]).arg(own);
+                command.args(["-c", cores]).arg(program);
                 command
             }
-        })
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use super::flight::Flight;
 use crate::{
-    client::text::AROUND_DATA,
+    client::{
+        Transport,
+        text::{AROUND_DATA, SOCKETIO_AROUND_DATA},
+    },
     report::{Latencies, float},
     server::world::World,
 };
@@ -86,7 +89,7 @@ pub(super) struct Load {
 
 impl Load {
     /// A load that has not begun.
-    pub(super) fn new(bus: Arc<RedisBus>, world: World, rooms: u32, offer: Offer, frame: usize) -> Result<Rc<Self>> {
+    pub(super) fn new(bus: Arc<RedisBus>, world: World, rooms: u32, offer: Offer, data: Bytes) -> Rc<Self> {
         let window = match offer {
             Offer::InFlight(count) => count,
             Offer::Rate(_) => RATE_WINDOW,
@@ -95,12 +98,12 @@ impl Load {
             let flight = RefCell::new(Flight::new(world.members, window));
             (StreamId::Room(world.room(number as usize)), flight)
         };
-        Ok(Rc::new(Self {
+        Rc::new(Self {
             bus,
             rooms: (0..rooms).map(room).collect(),
             members: world.members,
             offer,
-            data: data(frame)?,
+            data,
             began: Instant::now(),
             turn: Cell::new(0),
             running: Cell::new(false),
@@ -108,7 +111,7 @@ impl Load {
             measuring: Cell::new(false),
             to_member: RefCell::new(Latencies::new()),
             to_all: RefCell::new(Latencies::new()),
-        }))
+        })
     }
 
     /// Begins to publish.
@@ -227,10 +230,14 @@ impl Load {
     }
 }
 
-/// The data of every message, so long that its frame has this many bytes.
-fn data(frame: usize) -> Result<Bytes> {
+/// The data of a message, so long that its frame has this many bytes.
+pub(super) fn data(transport: Transport, frame: usize) -> Result<Bytes> {
+    let around_data = match transport {
+        Transport::Ws => AROUND_DATA,
+        Transport::Socketio => SOCKETIO_AROUND_DATA,
+    };
     let (before, after) = ("{\"content\":\"", "\"}");
-    let around = AROUND_DATA + DIGITS + before.len() + after.len();
+    let around = around_data + DIGITS + before.len() + after.len();
     let content = frame.checked_sub(around).with_context(|| format!("a frame has at least {around} bytes"))?;
     Ok(format!("{before}{}{after}", "x".repeat(content)).into())
 }
@@ -241,9 +248,9 @@ mod tests {
 
     #[test]
     fn a_frame_has_the_bytes_that_were_asked_for() {
-        let data = data(230).expect("large enough");
+        let data = data(Transport::Ws, 230).expect("large enough");
         let head = r#"{"type":"new_message","roomId":"0190a000-0000-7000-8000-000000000001","seq":123456,"data":"#;
         assert_eq!(head.len() + data.len() + 1, 230);
-        assert!(super::data(50).is_err());
+        assert!(super::data(Transport::Ws, 50).is_err());
     }
 }

@@ -82,7 +82,8 @@ pub(crate) async fn run(options: Options) -> Result<Report> {
     let server = Server::start(&options.server, world).await?;
     let redis = RedisConfig { prefix: server.prefix.clone(), ..RedisConfig::single(server.redis.clone()) };
     let bus = RedisBus::connect(redis, None).await?;
-    let load = Load::new(bus, world, options.rooms, offer, options.frame_bytes)?;
+    let data = drive::data(server.transport, options.frame_bytes)?;
+    let load = Load::new(bus, world, options.rooms, offer, data);
 
     let casualties = Casualties::default();
     let receiver = |number: usize| {
@@ -101,6 +102,7 @@ pub(crate) async fn run(options: Options) -> Result<Report> {
     let drained = load.drain(DRAIN).await;
 
     let mut report = Report::new("fanout");
+    report.setting("transport", &server.transport);
     report.setting("rooms", &options.rooms);
     report.setting("members of a room", &world.members);
     report.setting("offered", &offer);
