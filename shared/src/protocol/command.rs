@@ -176,7 +176,7 @@ pub struct MessageSent {
 }
 
 /// `edit_message`.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditMessage {
     /// Which.
@@ -186,7 +186,7 @@ pub struct EditMessage {
 }
 
 /// `delete_message`.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteMessage {
     /// Which.
@@ -205,7 +205,7 @@ pub struct MessageChanged {
 }
 
 /// `message_read`.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkRead {
     /// Where.

@@ -6,8 +6,8 @@
 use super::{
     Problem,
     command::{
-        Authenticate, Authenticated, Cursors, JoinRoom, MessageSent, Resumed, RoomJoined, RoomRef, RoomUsers,
-        SendMessage, Typing,
+        Authenticate, Authenticated, Cursors, DeleteMessage, EditMessage, JoinRoom, MarkRead, MessageChanged,
+        MessageSent, ReadUpTo, Resumed, RoomJoined, RoomRef, RoomUsers, SendMessage, Typing,
     },
 };
 use crate::{
@@ -109,6 +109,24 @@ pub const COMMANDS: &[CommandWord] = &[
         about: "Sends a message into a room, or to a user; repeatable with the same `clientId`",
         data: shape::<SendMessage>(),
         reply: Some(("message_sent", shape::<MessageSent>())),
+    },
+    CommandWord {
+        name: "edit_message",
+        about: "Changes the words of one's own message",
+        data: shape::<EditMessage>(),
+        reply: Some(("ok", shape::<MessageChanged>())),
+    },
+    CommandWord {
+        name: "delete_message",
+        about: "Deletes a message; a tombstone is left",
+        data: shape::<DeleteMessage>(),
+        reply: Some(("ok", shape::<MessageChanged>())),
+    },
+    CommandWord {
+        name: "message_read",
+        about: "Marks everything up to a message as read; the newest one if none is named",
+        data: shape::<MarkRead>(),
+        reply: Some(("ok", shape::<ReadUpTo>())),
     },
     CommandWord {
         name: "typing",
