@@ -238,7 +238,7 @@ pub struct Typing {
 }
 
 /// `update_status`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct UpdateStatus {
     /// How they want to be seen.
     pub status: ChosenStatus,
@@ -248,7 +248,7 @@ pub struct UpdateStatus {
 }
 
 /// The reply to `update_status`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StatusUpdated {
     /// What was chosen.
     pub status: ChosenStatus,

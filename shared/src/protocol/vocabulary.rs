@@ -7,7 +7,8 @@ use super::{
     Problem,
     command::{
         Authenticate, Authenticated, Cursors, DeleteMessage, EditMessage, JoinRoom, MarkRead, MessageChanged,
-        MessageSent, ReadUpTo, Resumed, RoomJoined, RoomRef, RoomUsers, SendMessage, Typing,
+        MessageSent, ReadUpTo, Resumed, RoomJoined, RoomRef, RoomUsers, SendMessage, StatusUpdated, Typing,
+        UpdateStatus,
     },
 };
 use crate::{
@@ -133,6 +134,12 @@ pub const COMMANDS: &[CommandWord] = &[
         about: "Says that the user begins or ends typing",
         data: shape::<Typing>(),
         reply: None,
+    },
+    CommandWord {
+        name: "update_status",
+        about: "Says how the user wants to be seen",
+        data: shape::<UpdateStatus>(),
+        reply: Some(("ok", shape::<StatusUpdated>())),
     },
     CommandWord {
         name: "get_room_users",
