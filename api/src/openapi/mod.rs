@@ -65,7 +65,10 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     }
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("JWT".to_owned());
-    bearer.description = Some("An access token, or an API key (`rk_…`)".to_owned());
+    bearer.description = Some(
+        "An access token, or an API key (`rk_…`), which acts as a user with the header `Rookery-Act-As: <id>`"
+            .to_owned(),
+    );
     let mut components = ComponentsBuilder::from(document.components.take().unwrap_or_default())
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .schema(Document::name(), Document::schema())
