@@ -66,7 +66,7 @@ loadtest-fanout: ## one gateway alone: what a delivery costs (ARGS='…')
 loadtest-idle: ## one gateway alone: what a silent connection takes (ARGS='…')
 loadtest-floor: ## the kernel alone: the peer that a delivery's cost is held against (ARGS='…')
 loadtest-fanout loadtest-idle loadtest-floor:
-	@scripts/install-test-deps
+	@scripts/install-test-deps servers
 	@exec cargo run --release --locked -p rookery-loadtest --bin rookery-loadtest -- $(@:loadtest-%=%) $(ARGS)
 
 .PHONY: clean
