@@ -1,7 +1,12 @@
 //! The end of an account: its rooms go to others, its name and its sessions go, what it wrote stays under "Deleted
 //! user".
 
-use super::{devices::ending, members::put_out, rooms::streams, users::may_change};
+use super::{
+    devices::ending,
+    members::{end_room, put_out},
+    rooms::streams,
+    users::may_change,
+};
 use crate::{
     actor::Actor,
     app::Api,
@@ -102,12 +107,13 @@ impl Api {
             .change(streams(id, [user]), move |api, mut heads| async move {
                 let store = api.reader.store();
                 let mut planned = Planned::nothing(false);
+                let member = api.member_now(id, user).await?;
                 let room = store.rooms(&[id]).await.map_err(problem::store)?.pop().flatten();
-                let (Some(member), Some((room, member_count))) = (api.member_now(id, user).await?, room) else {
+                let (Some(member), Some((room, member_count))) = (member, room) else {
                     return Ok(planned);
                 };
                 planned.value = member_count <= 1;
-                if member.role == MemberRole::Owner && !planned.value {
+                if member.role == MemberRole::Owner && member_count > 1 {
                     let heir = store.heir(id, user).await.map_err(problem::store)?;
                     if let Some(heir) = heir.filter(|heir| heir.role != MemberRole::Owner) {
                         planned.entries.push(heads.entry(StreamId::Room(id), Kind::RoomUpdated, heir.user.0, 0));
@@ -116,8 +122,7 @@ impl Api {
                 }
                 put_out(id, user, &mut heads, &mut planned);
                 if planned.value {
-                    planned.ops.push(Op::ReplaceRoom(room.deleted()));
-                    planned.entries.push(heads.entry(StreamId::User(user), Kind::RoomDeleted, id.0, 0));
+                    end_room(room, user, &mut heads, &mut planned);
                 }
                 Ok(planned)
             })

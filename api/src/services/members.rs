@@ -50,7 +50,7 @@ pub(crate) struct MuteRoom {
 
 /// The entries and changes that let someone in, in this order: the room's entry, and the one of their own stream. Into
 /// a room that is there already people come through [`Api::admit`].
-pub(crate) fn let_in<T>(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut Heads, planned: &mut Planned<T>) {
+pub(super) fn let_in<T>(room: &RoomRow, user: UserId, role: MemberRole, heads: &mut Heads, planned: &mut Planned<T>) {
     let joined = heads.entry(StreamId::Room(room.id), Kind::UserJoined, user.0, 0);
     let in_seq = joined.seq;
     let added = heads.entry(StreamId::User(user), Kind::RoomAdded, room.id.0, in_seq);
@@ -70,11 +70,17 @@ pub(crate) fn let_in<T>(room: &RoomRow, user: UserId, role: MemberRole, heads: &
 }
 
 /// The entries and the change that end a membership.
-pub(crate) fn put_out<T>(room: RoomId, user: UserId, heads: &mut Heads, planned: &mut Planned<T>) {
+pub(super) fn put_out<T>(room: RoomId, user: UserId, heads: &mut Heads, planned: &mut Planned<T>) {
     let left = heads.entry(StreamId::Room(room), Kind::UserLeft, user.0, 0);
     let removed = heads.entry(StreamId::User(user), Kind::RoomRemoved, room.0, left.seq);
     planned.ops.push(Op::DeleteMember(room, user));
     planned.entries.extend([left, removed]);
+}
+
+/// What goes with that where the room's last member goes: it is marked deleted. [`Api::purge`] does the rest.
+pub(super) fn end_room<T>(room: RoomRow, last: UserId, heads: &mut Heads, planned: &mut Planned<T>) {
+    planned.entries.push(heads.entry(StreamId::User(last), Kind::RoomDeleted, room.id.0, 0));
+    planned.ops.push(Op::ReplaceRoom(room.deleted()));
 }
 
 impl Api {
@@ -242,8 +248,7 @@ impl Api {
                 put_out(id, user, &mut heads, &mut planned);
                 if seen.member_count <= 1 {
                     planned.value = Left::LastOfAll;
-                    planned.ops.push(Op::ReplaceRoom(seen.room.deleted()));
-                    planned.entries.push(heads.entry(StreamId::User(user), Kind::RoomDeleted, id.0, 0));
+                    end_room(seen.room, user, &mut heads, &mut planned);
                 }
                 Ok(planned)
             })

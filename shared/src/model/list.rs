@@ -1,6 +1,6 @@
 //! Pages of lists, and logs as their readers see them.
 
-use super::{Membership, Message, Room};
+use super::{Membership, Message, RoomUpdated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,7 +39,7 @@ pub enum LogData {
     /// Of `user_joined` and `user_left`.
     Membership(Membership),
     /// Of `room_updated`.
-    Room(Room),
+    Room(RoomUpdated),
 }
 
 /// What `GET /rooms/{id}/sync` gives.

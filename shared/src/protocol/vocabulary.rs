@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     clock::Time,
-    model::{Membership, Message, MessageRead, Room, RoomGone, RoomSummary, SessionEnded, UserStatus, UserTyping},
+    model::{
+        Membership, Message, MessageRead, RoomGone, RoomSummary, RoomUpdated, SessionEnded, UserStatus, UserTyping,
+    },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -180,7 +182,7 @@ pub const EVENTS: &[EventWord] = &[
     event("message_deleted", "The tombstone of a message", Log::Room, shape::<Message>()),
     event("user_joined", "Someone became a member", Log::Room, shape::<Membership>()),
     event("user_left", "Someone is a member no longer", Log::Room, shape::<Membership>()),
-    event("room_updated", "The room as it is now", Log::Room, shape::<Room>()),
+    event("room_updated", "The room as it is now, without anyone's own role", Log::Room, shape::<RoomUpdated>()),
     event("room_added", "One more room is in the user's list", Log::User, shape::<RoomSummary>()),
     event("room_removed", "The user is out of a room", Log::User, shape::<RoomGone>()),
     event("room_deleted", "A room of the user was deleted", Log::User, shape::<RoomGone>()),

@@ -66,6 +66,9 @@ async fn is_out(installation: &Installation, person: &Person, room: &str, expect
             })
             .await;
         }
+        let (status, found) = person.request_at(&api, Method::GET, "/messages/search?q=before", None).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(found["items"].as_array().expect("items").iter().all(|message| message["roomId"] != room), "{found}");
         let body = Some(json!({ "content": "let me in" }));
         let answer = person.request_at(&api, Method::POST, &format!("/rooms/{room}/messages"), body).await;
         assert_eq!(answer.0, expected, "{}", answer.1);

@@ -212,6 +212,58 @@ async fn a_server_runs_rooms_as_itself() {
 }
 
 #[tokio::test]
+async fn a_server_as_itself_makes_rooms_without_owner_and_manages_every_room() {
+    let cluster = Cluster::start().await;
+    let root = cluster.admin("root").await;
+    let (ada, ben, eve) = (cluster.person("ada").await, cluster.person("ben").await, cluster.person("eve").await);
+    let server = Server::with(&root, &["rooms:write", "members:write", "read"]).await.person;
+    let body = json!({ "name": "Order 7", "visibility": "private", "memberIds": [ada.id, ben.id] });
+    let room = server.post("/rooms", body).await.created();
+    assert_eq!((&room["createdBy"], &room["role"], &room["memberCount"]), (&Value::Null, &Value::Null, &json!(2)));
+    let path = format!("/rooms/{}", room["id"].as_str().expect("an id"));
+    let members = server.get(&format!("{path}/members")).await.ok();
+    assert_eq!((each(&members, "username"), each(&members, "role")), (vec!["ada", "ben"], vec!["member", "member"]));
+    // Nobody in it owns it, and anybody may leave it.
+    ada.delete(&path).await.problem(403, "forbidden");
+    ada.patch(&path, json!({ "name": "mine" })).await.problem(403, "forbidden");
+    ada.post(&format!("{path}/leave"), json!({})).await.expect(204);
+
+    // It manages this room, and those of others, of which it is no member.
+    let mine = eve.makes_private_room(&[&ben]).await;
+    for path in [path.clone(), format!("/rooms/{mine}")] {
+        let renamed = server.patch(&path, json!({ "name": "renamed" })).await.ok();
+        assert_eq!((&renamed["name"], &server.get(&path).await.ok()["name"]), (&json!("renamed"), &json!("renamed")));
+        let add = json!({ "userId": ada.id, "role": "moderator" });
+        assert_eq!(server.post(&format!("{path}/members"), add).await.created()["role"], "moderator");
+        let member = format!("{path}/members/{}", ada.id);
+        assert_eq!(server.patch(&member, json!({ "role": "owner" })).await.ok()["role"], "owner");
+        assert_eq!(server.get(&member).await.ok()["role"], "owner");
+        let invite = server.post(&format!("{path}/invites"), json!({})).await.created();
+        assert_eq!(invite["createdBy"], Value::Null);
+        assert_eq!(each(&server.get(&format!("{path}/invites")).await.ok(), "token"), [&invite["token"]]);
+        let ban = format!("{path}/bans/{}", ben.id);
+        server.puts(&ban).await.expect(204);
+        let bans = server.get(&format!("{path}/bans")).await.ok();
+        assert_eq!((each(&bans, "userId"), each(&bans, "bannedBy")), (vec![&json!(ben.id)], vec![&Value::Null]));
+        server.post(&format!("{path}/members"), json!({ "userId": ben.id })).await.problem(409, "banned");
+        server.delete(&ban).await.expect(204);
+    }
+    // A room that has owners keeps one; whoever else is in it goes.
+    let path = format!("/rooms/{mine}");
+    server.delete(&format!("{path}/members/{}", ada.id)).await.expect(204);
+    server.post(&format!("{path}/members"), json!({ "userId": ben.id })).await.created();
+    server.delete(&format!("{path}/members/{}", eve.id)).await.problem(409, "last_owner");
+    assert_eq!(each(&server.get(&format!("/users/{}/rooms", eve.id)).await.ok(), "id"), [&json!(mine)]);
+    // What only people do needs one; and a key itself is nobody to be added.
+    server.post(&format!("{path}/join"), json!({})).await.problem(403, "forbidden");
+    server.puts(&format!("{path}/mute")).await.problem(403, "forbidden");
+    for _ in 0..2 {
+        server.delete(&path).await.expect(204);
+    }
+    eve.get(&path).await.problem(404, "not_found");
+}
+
+#[tokio::test]
 async fn after_a_rotation_the_old_key_works_for_the_grace_alone() {
     for store in [fixture::sqlite().await, fixture::mongo().await] {
         let cluster = Cluster::with(store, 2, unlimited()).await;

@@ -1,6 +1,6 @@
 //! Conversations of exact people.
 
-use crate::harness::{Cluster, each, the_clock_moves, unlimited};
+use crate::harness::{Cluster, Person, each, the_clock_moves, unlimited};
 use crate::store::fixture;
 use futures_util::future::join_all;
 use rookery_shared::{
@@ -59,6 +59,25 @@ async fn a_conversation_needs_people_who_exist_and_support_where_it_is_for_suppo
     for (body, field) in cases {
         assert_eq!(ada.post("/conversations", body.clone()).await.problem(422, "invalid"), [field], "{body}");
     }
+}
+
+#[tokio::test]
+async fn support_and_consumers_have_a_conversation_of_their_own() {
+    let cluster = Cluster::start().await;
+    let (ada, helper, root) =
+        (cluster.person("ada").await, cluster.person("helper").await, cluster.admin("root").await);
+    let open = |person: &Person, other: &Person, kind: &str| {
+        let (person, body) = (person.clone(), json!({ "userIds": [other.id], "type": kind }));
+        async move { person.post("/conversations", body).await }
+    };
+    open(&ada, &helper, "consumer-to-support").await.problem(422, "invalid");
+    root.patch(&format!("/users/{}", helper.id), json!({ "type": "support" })).await.ok();
+    let opened = open(&ada, &helper, "consumer-to-support").await.created();
+    assert_eq!((&opened["type"], &opened["isNew"]), (&json!("consumer-to-support"), &json!(true)));
+    let found = open(&helper, &ada, "consumer-to-support").await.ok();
+    assert_eq!((&found["id"], &found["isNew"]), (&opened["id"], &json!(false)));
+    let plain = open(&ada, &helper, "consumer-to-consumer").await.created();
+    assert_ne!(plain["id"], opened["id"], "of the same people, and of another type");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! Deleting rooms: refused at once, told to everyone, and nothing left behind.
 
-use super::on_both_stores;
+use super::{on_both_stores, reactions::owner};
 use crate::{
     harness::{Cluster, Person, each, unlimited},
     store::fixture::{self, Fixture},
 };
 use rookery_api::{
     config::ApiConfig,
-    store::{Op, Stretch, rows::RoomRow},
+    store::{Op, Part, Stretch, records::Area, rows::RoomRow},
     writer::WriterConfig,
 };
 use rookery_shared::{
@@ -49,6 +49,11 @@ async fn a_deleted_room_is_there_for_nobody(cluster: Cluster) {
     let path = format!("/rooms/{room}");
     ada.post(&format!("{path}/members"), json!({ "userId": ben.id, "role": "moderator" })).await.created();
     let said = ben.says(&room, "hello").await;
+    let reaction = format!("/messages/{}/reactions/%F0%9F%99%8B", said["id"].as_str().expect("an id"));
+    ada.puts(&reaction).await.ok();
+    let reacted =
+        async || cluster.store.list_records(Area::Reaction, owner(&said), Part::First, 9).await.expect("read").len();
+    assert_eq!(reacted().await, 1);
     cluster.bus.subscribe(&[ada.id, ben.id].map(StreamId::User)).await.expect("subscribes");
     ben.delete(&path).await.problem(403, "forbidden");
     eve.delete(&path).await.problem(403, "not_a_member");
@@ -76,6 +81,7 @@ async fn a_deleted_room_is_there_for_nobody(cluster: Cluster) {
         ben.get(&format!("{path}/messages")).await.problem(404, "not_found");
         ben.get(&format!("/messages/{}", said["id"].as_str().expect("an id"))).await.problem(404, "not_found");
     }
+    poll("who reacted with what is forgotten", async || (reacted().await == 0).then_some(())).await;
     // Who made it may say so again; for others it is not there.
     ada.delete(&path).await.expect(204);
     ben.delete(&path).await.problem(404, "not_found");

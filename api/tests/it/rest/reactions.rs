@@ -126,7 +126,7 @@ async fn everyone_counts(store: Fixture) {
 }
 
 /// Whose the records of this test's emoji are: the first half of a hash, marked as an id of its own sort.
-fn owner(message: &Value) -> Uuid {
+pub(super) fn owner(message: &Value) -> Uuid {
     use sha2::{Digest as _, Sha256};
     let id: Uuid = id(message).parse().expect("an id");
     let digest = Sha256::new().chain_update(id.as_bytes()).chain_update("🙋").finalize();
