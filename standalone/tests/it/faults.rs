@@ -140,8 +140,11 @@ async fn a_slow_consumer_is_closed_and_costs_the_others_nothing() {
     expect_next(&mut again, head, 1).await;
 }
 
-/// Long messages that are more together than the kernel keeps for a socket that is not read.
-const ROUNDS: usize = 1_000;
+/// Long messages that are more together than the kernel keeps for a socket that is not read and has little room.
+const FILLING: usize = 400;
+
+/// How often someone says that they type, and then that they do not.
+const TYPED: usize = 50;
 
 /// Reads up to the last message; how many said that someone types, and how many messages came.
 async fn read_to_the_end(socket: &mut Socket) -> (usize, usize) {
@@ -168,21 +171,30 @@ async fn a_slow_consumer_first_loses_typing_and_no_message() {
     let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
     let eve = installation.person("eve").await;
     let room = ada.make_room("private", &[&bob, &eve]).await;
-    let mut slow = bob.socket(&installation.gateway(0)).await;
+    let mut slow = Socket::with_little_room(&installation.gateway(0), &bob.token).await;
     let mut quick = eve.socket(&installation.gateway(0)).await;
     let mut here = ada.socket(&installation.gateway(0)).await;
-    let reading = tokio::spawn(async move { read_to_the_end(&mut quick).await });
+    let reading = tokio::spawn(async move {
+        for _ in 0..FILLING {
+            quick.event("new_message").await;
+        }
+        quick
+    });
     let long = "\u{1d11e}".repeat(4_000);
-    for _ in 0..ROUNDS {
-        here.post("typing", json!({ "roomId": room, "isTyping": true })).await;
-        let sent = here.command("send_message", json!({ "roomId": room, "content": long })).await;
-        assert_eq!(sent["type"], "message_sent");
+    for _ in 0..FILLING {
+        here.post("send_message", json!({ "roomId": room, "content": long })).await;
+    }
+    let mut quick = reading.await.expect("reads on");
+    for _ in 0..TYPED {
+        for is_typing in [true, false] {
+            here.post("typing", json!({ "roomId": room, "isTyping": is_typing })).await;
+        }
     }
     here.command("send_message", json!({ "roomId": room, "content": "the last one" })).await;
-    let (told, all) = reading.await.expect("reads on");
-    assert_eq!(all, ROUNDS + 1);
+    let (told, _) = read_to_the_end(&mut quick).await;
+    assert_eq!(told, 2 * TYPED);
     let (typings, messages) = read_to_the_end(&mut slow).await;
-    assert_eq!(messages, ROUNDS + 1, "every message came");
+    assert_eq!(messages, FILLING + 1, "every message came");
     assert!(typings < told, "who reads in time was told {told} times, who does not {typings} times");
     // Having caught up, it is told everything again.
     here.post("typing", json!({ "roomId": room, "isTyping": true })).await;

@@ -3,9 +3,12 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
@@ -46,6 +49,21 @@ impl Socket {
     /// Connects and signs in by the URL.
     pub(crate) async fn signed_in(url: &str, token: &str) -> Self {
         let mut socket = Self::open(&format!("{url}?token={token}"), None).await;
+        socket.event("authenticated").await;
+        socket
+    }
+
+    /// The same, with as little room for what was not read as the kernel allows.
+    pub(crate) async fn with_little_room(url: &str, token: &str) -> Self {
+        let url = format!("{url}?token={token}");
+        let address =
+            url.trim_start_matches("ws://").split('/').next().expect("an address").parse().expect("an address");
+        let plain = TcpSocket::new_v4().expect("a socket");
+        plain.set_recv_buffer_size(4_096).expect("a small buffer");
+        let plain = MaybeTlsStream::Plain(plain.connect(address).await.expect("connects"));
+        let (stream, response) = client_async(url, plain).await.expect("the upgrade");
+        let node = response.headers()["rookery-node"].to_str().expect("text").to_owned();
+        let mut socket = Self { stream, kept: VecDeque::new(), next_id: 1, node };
         socket.event("authenticated").await;
         socket
     }
