@@ -61,7 +61,7 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
             }
             Ok(Err(reason)) if connection.live().is_some() => {
                 // A live connection goes on with the token that it has.
-                error(&core, &connection, id.as_deref(), &Problem::new(Code::Unauthorized, reason.to_string()));
+                error(&core, &connection, id.as_deref(), &told(&reason));
             }
             Ok(Err(reason)) => refuse(&core, &connection, id.as_deref(), &reason),
             Err(_) => error(&core, &connection, id.as_deref(), &Code::Internal.into()),
@@ -71,12 +71,21 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
 
 /// A token that cannot sign in: says so and closes.
 pub fn refuse(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, reason: &TokenError) {
-    let (close, code) = match reason {
-        TokenError::Expired => (CloseReason::TokenExpired, Code::Unauthorized),
-        TokenError::Invalid => (CloseReason::Unauthorized, Code::Unauthorized),
-        TokenError::Unavailable => (CloseReason::Unavailable, Code::Unavailable),
+    let close = match reason {
+        TokenError::Expired => CloseReason::TokenExpired,
+        TokenError::Invalid => CloseReason::Unauthorized,
+        TokenError::Unavailable => CloseReason::Unavailable,
     };
-    refuse_with(core, connection, id, close, &Problem::new(code, reason.to_string()));
+    refuse_with(core, connection, id, close, &told(reason));
+}
+
+/// What a client is told of a token that is not accepted.
+fn told(reason: &TokenError) -> Problem {
+    let code = match reason {
+        TokenError::Expired | TokenError::Invalid => Code::Unauthorized,
+        TokenError::Unavailable => Code::Unavailable,
+    };
+    Problem::new(code, reason.to_string())
 }
 
 fn refuse_with(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, close: CloseReason, problem: &Problem) {

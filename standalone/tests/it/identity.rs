@@ -198,6 +198,8 @@ async fn foreign_tokens_sign_in(at: &Installation, provider: &IdentityProvider) 
         (socket.closed().await == Closed { code: 4007, reason: "unavailable".into() }).then_some(())
     })
     .await;
+    let reply = third.command("authenticate", json!({ "token": unknown })).await;
+    assert_eq!(reply["data"]["code"], "unavailable", "and a live connection goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
