@@ -12,9 +12,8 @@ use rookery_shared::protocol::Code;
 use utoipa::{
     PartialSchema as _, ToSchema,
     openapi::{
-        AllOfBuilder, ComponentsBuilder, Content, ContentBuilder, Header, HttpMethod, InfoBuilder,
-        LicenseBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
-        Schema, Server, Type,
+        AllOfBuilder, ComponentsBuilder, Content, ContentBuilder, Header, HttpMethod, InfoBuilder, LicenseBuilder,
+        ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema, Server, Type,
         path::{Operation, ParameterIn},
         schema::AnyOfBuilder,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
