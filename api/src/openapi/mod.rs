@@ -10,11 +10,12 @@ pub(crate) mod words;
 use crate::http::problem::Document;
 use rookery_shared::protocol::Code;
 use utoipa::{
-    PartialSchema as _, ToSchema as _,
+    PartialSchema as _, ToSchema,
     openapi::{
-        AllOfBuilder, ComponentsBuilder, ContentBuilder, Header, HttpMethod, InfoBuilder, LicenseBuilder,
+        AllOfBuilder, ComponentsBuilder, Content, ContentBuilder, Header, HttpMethod, InfoBuilder, LicenseBuilder,
         ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema, Server, Type,
         path::{Operation, ParameterIn},
+        schema::AnyOfBuilder,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
         tag::TagBuilder,
     },
@@ -79,6 +80,21 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     }
     document.components = Some(components.build());
     document
+}
+
+/// One shape or another, where the first is the second with more to it: both descriptions fit then, and `oneOf`, which a
+/// derive would write, would be wrong.
+pub(crate) fn any_of<A: ToSchema, B: ToSchema>(about: &str) -> RefOr<Schema> {
+    let either =
+        [A::name(), B::name()].map(Ref::from_schema_name).into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+    either.description(Some(about)).into()
+}
+
+/// The schemas that [`any_of`] refers to, and those inside of them.
+pub(crate) fn schemas_of<A: ToSchema, B: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.extend([(A::name().into_owned(), A::schema()), (B::name().into_owned(), B::schema())]);
+    A::schemas(schemas);
+    B::schemas(schemas);
 }
 
 /// Every status that a refusal may have.
@@ -163,6 +179,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if let Some(name) = &operation.operation_id {
         operation.operation_id = Some(format!("{tag}_{name}"));
     }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            absent_and_not_null(content);
+        }
+    }
     let limited = path.starts_with("/api/");
     for status in common(path, method, operation) {
         let refused = Ref::from_response_name(name_of(status));
@@ -178,6 +199,16 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
                 response.headers.insert("Location".to_owned(), text_header("Where it is found").into());
             }
         }
+    }
+}
+
+/// `Option<Body>` means that the body may be absent. The derive takes it for one that may be null, which is no object.
+fn absent_and_not_null(content: &mut RefOr<Content>) {
+    if let RefOr::T(content) = content
+        && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+        && let Some(reference) = either.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+    {
+        content.schema = Some(reference.clone());
     }
 }
 

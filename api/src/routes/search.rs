@@ -20,6 +20,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     responses(
         (status = 200, body = Page<FoundMessage>, description = "A page of messages, each with what of it was found"),
         (status = 403, description = "Not a member of that room"),
+        (status = 404, description = "That room is not there, or not for the caller to see"),
     )
 )]
 async fn search(

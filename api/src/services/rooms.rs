@@ -4,7 +4,7 @@ use super::members::let_in;
 use crate::{
     actor::Actor,
     app::Api,
-    openapi::words,
+    openapi::{self, words},
     paging::Limited,
     power::{self, Act},
     problem, render,
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, sync::Arc};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
+    openapi::{RefOr, Schema},
 };
 
 /// Most characters of a room's name, and of what is searched for in names.
@@ -65,20 +65,15 @@ pub(crate) enum Listed {
     Public(Room),
 }
 
-/// A summary is a room with more to it, so that both descriptions fit: any of them, not one alone.
 impl PartialSchema for Listed {
     fn schema() -> RefOr<Schema> {
-        let either = [RoomSummary::name(), Room::name()].map(Ref::from_schema_name);
-        let either = either.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
-        either.description(Some("A room: in full where one is in it.")).into()
+        openapi::any_of::<RoomSummary, Room>("A room: in full where one is in it.")
     }
 }
 
 impl ToSchema for Listed {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.extend([(RoomSummary::name().into(), RoomSummary::schema()), (Room::name().into(), Room::schema())]);
-        RoomSummary::schemas(schemas);
-        Room::schemas(schemas);
+        openapi::schemas_of::<RoomSummary, Room>(schemas);
     }
 }
 

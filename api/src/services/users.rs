@@ -4,7 +4,7 @@ use crate::{
     actor::Actor,
     app::Api,
     http::Change,
-    openapi::words,
+    openapi::{self, words},
     paging::Limited,
     problem,
     render::{self, KnownUser},
@@ -18,7 +18,10 @@ use rookery_shared::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 /// Most characters of what names are searched for.
 const MAX_WANTED: usize = 64;
@@ -31,11 +34,23 @@ const MAX_BIO: usize = 1_000;
 pub(super) const TRIES: usize = 8;
 
 /// A user as the caller may see them.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Profile {
     Own(Box<OwnUser>),
     Public(Box<PublicUser>),
+}
+
+impl PartialSchema for Profile {
+    fn schema() -> RefOr<Schema> {
+        openapi::any_of::<OwnUser, PublicUser>("A user as the caller may see them.")
+    }
+}
+
+impl ToSchema for Profile {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        openapi::schemas_of::<OwnUser, PublicUser>(schemas);
+    }
 }
 
 impl Profile {
