@@ -151,7 +151,9 @@ impl Reader {
 
     /// Forgets sessions that ended, or that are there now.
     pub(crate) fn forget_sessions(&self, ids: &[SessionId]) {
-        ids.iter().for_each(|id| self.0.sessions.forget(id));
+        for id in ids {
+            self.0.sessions.forget(id);
+        }
     }
 
     /// Entries of logs as events, in the order given, as they are now and without regard to who reads them.

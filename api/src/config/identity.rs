@@ -6,7 +6,7 @@ use rookery_shared::config::{ConfigError, Env};
 use std::sync::Arc;
 use tokio_rustls::rustls::RootCertStore;
 
-/// A foreign identity provider (OpenID Connect), whose tokens sign people in.
+/// A foreign identity provider (`OpenID` Connect), whose tokens sign people in.
 #[derive(Clone, Debug)]
 pub struct IdentityConfig {
     /// `ROOKERY_IDENTITY_ISSUER`: `iss` of its tokens, to the letter. Without it there is no such provider.

@@ -23,17 +23,29 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The new value of a field that may be taken away, where there is one.
+    /// The change of a field that may be taken away, checked.
     pub(crate) fn clearable<V>(
         self,
         fields: &mut Fields,
         field: &'static str,
         check: impl FnOnce(T) -> Result<V, Cow<'static, str>>,
-    ) -> Option<Option<V>> {
+    ) -> Change<V> {
         match self {
-            Self::Absent => None,
-            Self::Null => Some(None),
-            Self::To(value) => fields.take(field, check(value)).map(Some),
+            Self::Absent => Change::Absent,
+            Self::Null => Change::Null,
+            Self::To(value) => fields.take(field, check(value)).map_or(Change::Absent, Change::To),
+        }
+    }
+
+    /// What a field that may be taken away comes to by this change.
+    pub(crate) fn over(&self, old: Option<&T>) -> Option<T>
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Absent => old.cloned(),
+            Self::Null => None,
+            Self::To(value) => Some(value.clone()),
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 /// is taken literally.
 const LEEWAY: u64 = 60;
 
-/// Longest subject, in bytes; OpenID Connect allows 255 characters of ASCII.
+/// Longest subject, in bytes; `OpenID` Connect allows 255 characters of ASCII.
 const MAX_SUBJECT: usize = 255;
 
 /// The provider of the configuration.

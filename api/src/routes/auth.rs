@@ -2,6 +2,7 @@
 
 use super::location;
 use crate::{
+    actor::Actor,
     app::Api,
     http::{ApiResult, Body, Caller, Id, MaybeActing, Query, Visit, extract::Refresh},
     openapi::params::Paging,
@@ -48,7 +49,7 @@ async fn register(
     Body(body): Body<Register>,
 ) -> ApiResult<impl IntoResponse> {
     // A server signs all of its people up from one address.
-    if !actor.is_some_and(|actor| actor.is_key()) {
+    if !actor.is_some_and(Actor::is_key) {
         api.count_sign_in(visitor.address).await?;
     }
     let chooses_type = actor.is_some_and(|actor| actor.is_key() || actor.is_admin());

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 /// The body of `PUT /auth/change-password`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(crate) struct ChangePassword {
     #[schema(value_type = String)]
     current_password: Option<String>,
@@ -64,11 +65,11 @@ impl Api {
             return Err(fields.problem());
         };
         fields.finish()?;
-        let hash = self.person_now(user).await?.password_hash;
-        if !self.check_password(&user.to_string(), visitor.address, entered, hash.clone()).await? {
+        let row = self.person_now(user).await?;
+        if !self.check_password(&user.to_string(), visitor.address, entered, row.password_hash.clone()).await? {
             return Err(Problem::new(Code::Forbidden, "This is not the current password"));
         }
-        self.set_password(user, new, current, Some(hash)).await
+        self.set_password(user, new, current, Some(row)).await
     }
 
     /// Gives someone a new password, as an admin. All of their sessions end.
@@ -79,14 +80,14 @@ impl Api {
         self.set_password(user, new, None, None).await
     }
 
-    /// Writes the hash of a new password and ends every session but one, in one transaction. If `was` is given, it is
-    /// still the hash, or else somebody was faster.
+    /// Writes the hash of a new password and ends every session but one, in one transaction. If `was` is given, the hash
+    /// is still its, or else somebody was faster.
     async fn set_password(
         &self,
         user: UserId,
         new: String,
         except: Option<SessionId>,
-        was: Option<Option<String>>,
+        was: Option<UserRow>,
     ) -> Result<(), Problem> {
         let new = self.passwords.hash(new).await?;
         let ended = self
@@ -94,7 +95,7 @@ impl Api {
                 let (new, was) = (new.clone(), was.clone());
                 async move {
                     let row = api.person_now(user).await?;
-                    if was.is_some_and(|was| was != row.password_hash) {
+                    if was.is_some_and(|was| was.password_hash != row.password_hash) {
                         return Err(Problem::new(
                             Code::Conflict,
                             "The password was changed by somebody else meanwhile",

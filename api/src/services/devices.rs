@@ -32,8 +32,9 @@ const ONE_BY_ONE: usize = 1_000;
 pub(crate) struct Device {
     id: SessionId,
     /// What it said of itself.
+    #[serde(rename = "device")]
     #[schema(required = true)]
-    device: Option<String>,
+    description: Option<String>,
     created_at: Time,
     /// When it last signed in or refreshed its token.
     last_used_at: Time,
@@ -46,7 +47,7 @@ impl Device {
     fn of(session: SessionRow, current: Option<SessionId>) -> Self {
         Self {
             id: session.id,
-            device: session.device,
+            description: session.device,
             created_at: session.created_at,
             last_used_at: session.rotated_at,
             expires_at: session.expires_at,

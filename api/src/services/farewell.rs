@@ -26,7 +26,7 @@ use rookery_shared::{
 const MAX_ROOMS: u32 = 100_000;
 
 /// The account as it stays: an id without a name.
-fn nameless(user: UserRow) -> UserRow {
+fn nameless(user: &UserRow) -> UserRow {
     // No name or address looks like this, so that what it had is free for others.
     let key = format!("deleted:{}", user.id.0.simple());
     UserRow {
@@ -46,7 +46,7 @@ fn nameless(user: UserRow) -> UserRow {
         status_text: None,
         status_at: None,
         version: user.version + 1,
-        ..user
+        ..user.clone()
     }
 }
 
@@ -83,7 +83,7 @@ impl Api {
                 }
                 let open = api.sessions_to_end(id, None).await?;
                 let (entries, op) = ending(id, None, &open, &mut heads);
-                ops.extend([Op::ReplaceUser(nameless(user)), op]);
+                ops.extend([Op::ReplaceUser(nameless(&user)), op]);
                 Ok(Planned { entries, ops, value: open })
             })
             .await?;

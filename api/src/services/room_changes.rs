@@ -46,7 +46,7 @@ pub(crate) struct ChangeRoom {
 #[derive(Clone)]
 struct New {
     name: Option<String>,
-    description: Option<Option<String>>,
+    description: Change<String>,
     visibility: Option<Visibility>,
     history_from: Option<HistoryFrom>,
 }
@@ -72,7 +72,7 @@ impl New {
     fn of(&self, room: &RoomRow) -> RoomRow {
         RoomRow {
             name: self.name.clone().or_else(|| room.name.clone()),
-            description: self.description.clone().unwrap_or_else(|| room.description.clone()),
+            description: self.description.over(room.description.as_ref()),
             visibility: self.visibility.unwrap_or(room.visibility),
             history_from: self.history_from.unwrap_or(room.history_from),
             ..room.clone()

@@ -96,10 +96,10 @@ pub(crate) struct ChangeUser {
 /// What changes about a profile, checked.
 struct NewProfile {
     display_name: Option<String>,
-    first_name: Option<Option<String>>,
-    last_name: Option<Option<String>>,
-    bio: Option<Option<String>>,
-    profile_picture: Option<Option<String>>,
+    first_name: Change<String>,
+    last_name: Change<String>,
+    bio: Change<String>,
+    profile_picture: Change<String>,
     email: Option<(String, String)>,
     user_type: Option<UserType>,
 }
@@ -127,12 +127,12 @@ impl NewProfile {
     fn apply(&self, user: &UserRow) -> UserRow {
         let mut next = user.clone();
         let Self { display_name, first_name, last_name, bio, profile_picture, email, user_type } = self;
-        set(&mut next.display_name, display_name);
-        set(&mut next.first_name, first_name);
-        set(&mut next.last_name, last_name);
-        set(&mut next.bio, bio);
-        set(&mut next.profile_picture, profile_picture);
-        set(&mut next.user_type, user_type);
+        set(&mut next.display_name, display_name.as_ref());
+        next.first_name = first_name.over(user.first_name.as_ref());
+        next.last_name = last_name.over(user.last_name.as_ref());
+        next.bio = bio.over(user.bio.as_ref());
+        next.profile_picture = profile_picture.over(user.profile_picture.as_ref());
+        set(&mut next.user_type, user_type.as_ref());
         if let Some((email, key)) = email {
             next.email.clone_from(email);
             next.email_key.clone_from(key);
@@ -144,7 +144,7 @@ impl NewProfile {
     }
 }
 
-fn set<T: Clone>(field: &mut T, new: &Option<T>) {
+fn set<T: Clone>(field: &mut T, new: Option<&T>) {
     if let Some(new) = new {
         field.clone_from(new);
     }

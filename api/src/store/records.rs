@@ -98,7 +98,7 @@ impl<R: Record> Kept<R> {
     }
 }
 
-fn read<R: Record>(row: RecordRow) -> Result<Kept<R>, StoreError> {
+fn read<R: Record>(row: &RecordRow) -> Result<Kept<R>, StoreError> {
     let record = serde_json::from_str(&row.data).map_err(|error| StoreError::Failed(error.to_string()))?;
     Ok(Kept { record, place: row.place, version: row.version })
 }
@@ -112,12 +112,12 @@ pub async fn one<R: Record>(store: &dyn Store, owner: Uuid, id: Uuid) -> Result<
 pub async fn several<R: Record>(store: &dyn Store, of: &[(Uuid, Uuid)]) -> Result<Vec<Option<Kept<R>>>, StoreError> {
     let keys: Vec<RecordKey> = of.iter().map(|&(owner, id)| RecordKey { area: R::AREA, owner, id }).collect();
     let rows = store.records(&keys).await?;
-    rows.into_iter().map(|row| row.map(read).transpose()).collect()
+    rows.iter().map(|row| row.as_ref().map(read).transpose()).collect()
 }
 
 /// The record with this id, whoever it belongs to.
 pub async fn by_id<R: Record>(store: &dyn Store, id: Uuid) -> Result<Option<Kept<R>>, StoreError> {
-    store.record_by_id(R::AREA, id).await?.map(read).transpose()
+    store.record_by_id(R::AREA, id).await?.as_ref().map(read).transpose()
 }
 
 /// Records of an owner, newest first.
@@ -128,7 +128,7 @@ pub async fn list<R: Record>(
     limit: u32,
 ) -> Result<Vec<Kept<R>>, StoreError> {
     let rows = store.list_records(R::AREA, owner, part, limit).await?;
-    rows.into_iter().map(read).collect()
+    rows.iter().map(read).collect()
 }
 
 /// Writes a record by itself. `Taken(Record)` if a new one is there already; `Stale` if another version is.

@@ -61,7 +61,7 @@ pub fn authenticate(core: &Rc<Core>, connection: &Rc<Connection>, id: ReplyTo, c
             }
             Ok(Err(reason)) if connection.live().is_some() => {
                 // A live connection goes on with the token that it has.
-                error(&core, &connection, id.as_deref(), &told(&reason));
+                error(&core, &connection, id.as_deref(), &told(reason));
             }
             Ok(Err(reason)) => refuse(&core, &connection, id.as_deref(), &reason),
             Err(_) => error(&core, &connection, id.as_deref(), &Code::Internal.into()),
@@ -76,11 +76,11 @@ pub fn refuse(core: &Rc<Core>, connection: &Rc<Connection>, id: Option<&str>, re
         TokenError::Invalid => CloseReason::Unauthorized,
         TokenError::Unavailable => CloseReason::Unavailable,
     };
-    refuse_with(core, connection, id, close, &told(reason));
+    refuse_with(core, connection, id, close, &told(*reason));
 }
 
 /// What a client is told of a token that is not accepted.
-fn told(reason: &TokenError) -> Problem {
+fn told(reason: TokenError) -> Problem {
     let code = match reason {
         TokenError::Expired | TokenError::Invalid => Code::Unauthorized,
         TokenError::Unavailable => Code::Unavailable,

@@ -100,6 +100,10 @@ impl Drop for IdentityProvider {
 
 impl IdentityProvider {
     /// A provider with these keys in its set.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
     pub async fn start(keys: &[ProviderKey]) -> Self {
         let served = Arc::new(Served { keys: Mutex::new(keys.to_vec()), ..Served::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -163,12 +167,20 @@ impl IdentityProvider {
 }
 
 /// Signs claims with a key of the provider's, whatever name it gives the key.
+///
+/// # Panics
+///
+/// If the key cannot sign.
 pub fn sign(key: ProviderKey, kid: &str, claims: &Value) -> String {
     let header = Header { kid: Some(kid.to_owned()), ..Header::new(key.algorithm()) };
     jsonwebtoken::encode(&header, claims, &key.signing()).expect("signs")
 }
 
 /// Signs claims with a public key, as if it were a shared secret (HS256).
+///
+/// # Panics
+///
+/// If the claims cannot be written.
 pub fn confuse(key: ProviderKey, claims: &Value) -> String {
     let public = key.public();
     let secret = public["x"].as_str().or(public["n"].as_str()).unwrap_or_default();

@@ -81,18 +81,18 @@ async fn rooms_go_to_the_longest_standing_moderator_else_member() {
 #[tokio::test]
 async fn an_admin_deletes_accounts_and_once_more_is_nothing_new() {
     let cluster = Cluster::start().await;
-    let (root, ada, ben) = (cluster.admin("root").await, cluster.person("ada").await, cluster.person("ben").await);
+    let (admin, ada, ben) = (cluster.admin("admin").await, cluster.person("ada").await, cluster.person("ben").await);
     let path = format!("/users/{}", ada.id);
     ben.delete(&path).await.problem(403, "forbidden");
     for _ in 0..2 {
-        root.delete(&path).await.expect(204);
+        admin.delete(&path).await.expect(204);
     }
-    root.get(&path).await.problem(404, "not_found");
-    root.patch(&path, json!({ "displayName": "back" })).await.problem(404, "not_found");
-    root.put(&format!("/admin/users/{}/role", ada.id), json!({ "role": "admin" })).await.problem(404, "not_found");
+    admin.get(&path).await.problem(404, "not_found");
+    admin.patch(&path, json!({ "displayName": "back" })).await.problem(404, "not_found");
+    admin.put(&format!("/admin/users/{}/role", ada.id), json!({ "role": "admin" })).await.problem(404, "not_found");
     ben.request(reqwest::Method::PUT, &format!("/users/{}/block", ada.id), None).await.problem(404, "not_found");
     let room = json!({ "name": "a", "visibility": "private", "memberIds": [ada.id] });
     assert_eq!(ben.post("/rooms", room).await.problem(422, "invalid"), ["memberIds"]);
-    assert_eq!(root.get("/users").await.ok()["items"].as_array().map(Vec::len), Some(2));
-    assert_ne!(root.get("/users/me").await.ok(), Value::Null);
+    assert_eq!(admin.get("/users").await.ok()["items"].as_array().map(Vec::len), Some(2));
+    assert_ne!(admin.get("/users/me").await.ok(), Value::Null);
 }

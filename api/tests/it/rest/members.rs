@@ -181,7 +181,7 @@ async fn nobody_is_managed_in_a_conversation() {
 async fn someone_and_admins_see_what_they_are_in() {
     let cluster = Cluster::start().await;
     let (ada, ben, eve) = three(&cluster).await;
-    let root = cluster.admin("root").await;
+    let admin = cluster.admin("admin").await;
     let room = ada.makes_private_room(&[&ben]).await;
     let opened = ada.post("/conversations", json!({ "userIds": [ben.id] })).await.created();
     ada.says(&room, "newest").await;
@@ -194,5 +194,5 @@ async fn someone_and_admins_see_what_they_are_in() {
     assert_eq!(each(&ben.get(&format!("{path}?limit=1&after={next}")).await.ok(), "id"), [&opened["id"]]);
     eve.get(&path).await.problem(403, "forbidden");
     eve.get(&format!("/users/{}/rooms", UserId::new())).await.problem(404, "not_found");
-    assert_eq!(each(&root.get(&path).await.ok(), "id"), [&json!(room), &opened["id"]]);
+    assert_eq!(each(&admin.get(&path).await.ok(), "id"), [&json!(room), &opened["id"]]);
 }

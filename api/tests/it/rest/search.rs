@@ -298,15 +298,15 @@ async fn what_is_asked_wrongly_is_named(store: Fixture) {
 
 async fn a_server_looks_in_the_room_that_it_names(store: Fixture) {
     let cluster = Cluster::with(store, 1, unlimited()).await;
-    let (root, ada) = (cluster.admin("root").await, cluster.person("ada").await);
+    let (admin, ada) = (cluster.admin("admin").await, cluster.person("ada").await);
     let body = json!({ "name": "the shop", "scopes": ["read"] });
-    let key = root.post("/admin/api-keys", body).await.created()["key"].as_str().expect("a key").to_owned();
-    let server = Person { token: Some(key), ..root.clone() };
+    let key = admin.post("/admin/api-keys", body).await.created()["key"].as_str().expect("a key").to_owned();
+    let server = Person { token: Some(key), ..admin.clone() };
     let room = ada.makes_room(json!({ "name": "private", "visibility": "private" })).await;
     says_all(&ada, &room, &["a word"]).await;
     assert_eq!(contents(&search(&server, &[("q", "word"), ("roomId", &room)]).await), ["a word"]);
     server.get(&path(&[("q", "word"), ("roomId", &RoomId::new().to_string())])).await.problem(404, "not_found");
     server.get(&path(&[("q", "word")])).await.problem(403, "forbidden");
-    root.get(&path(&[("q", "word"), ("roomId", &room)])).await.problem(404, "not_found");
-    assert_eq!(found(&root, "word").await, [""; 0], "admins find what they may read and no more");
+    admin.get(&path(&[("q", "word"), ("roomId", &room)])).await.problem(404, "not_found");
+    assert_eq!(found(&admin, "word").await, [""; 0], "admins find what they may read and no more");
 }

@@ -113,17 +113,15 @@ pub(in crate::store::sqlite) fn replace(db: &Connection, user: &UserRow) -> Resu
         ", display_key) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
          ?20, ?21) WHERE id = ?1 AND version = ?20 - 1"
     );
-    match written(db, user, db.prepare_cached(sql)?.execute(values(user)))? {
-        0 => Err(StoreError::Stale("the user")),
-        _ => {
-            if user.deleted_at.is_some() {
-                // Members are listed by the name that stands beside their membership, and this one has gone.
-                let sql = "UPDATE members SET username_key = ?2 WHERE user = ?1";
-                db.prepare_cached(sql)?.execute(params![user.id.0.as_bytes(), user.username_key])?;
-            }
-            Ok(())
-        }
+    if written(db, user, db.prepare_cached(sql)?.execute(values(user)))? == 0 {
+        return Err(StoreError::Stale("the user"));
     }
+    if user.deleted_at.is_some() {
+        // Members are listed by the name that stands beside their membership, and this one has gone.
+        let sql = "UPDATE members SET username_key = ?2 WHERE user = ?1";
+        db.prepare_cached(sql)?.execute(params![user.id.0.as_bytes(), user.username_key])?;
+    }
+    Ok(())
 }
 
 /// Learns by reading which key of a refused row is taken: the error says it in a text for people alone.
