@@ -6,9 +6,9 @@ use rookery_shared::ids::RoomId;
 use serde_json::{Value, json};
 
 /// A server with a key of these scopes.
-async fn server(root: &Person, scopes: &[&str]) -> (Person, Value) {
-    let made = root.post("/admin/api-keys", json!({ "name": "the shop", "scopes": scopes })).await.created();
-    (Person { token: Some(made["key"].as_str().expect("a key").to_owned()), ..root.clone() }, made["id"].clone())
+async fn server(admin: &Person, scopes: &[&str]) -> (Person, Value) {
+    let made = admin.post("/admin/api-keys", json!({ "name": "the shop", "scopes": scopes })).await.created();
+    (Person { token: Some(made["key"].as_str().expect("a key").to_owned()), ..admin.clone() }, made["id"].clone())
 }
 
 /// Sends a message as a user.
@@ -21,8 +21,8 @@ async fn says_as(server: &Person, user: &Person, room: &str, content: &str) -> A
 #[tokio::test]
 async fn a_server_speaks_as_the_system_in_any_room_and_as_a_user_in_theirs() {
     let cluster = Cluster::start().await;
-    let (root, ada, ben) = (cluster.admin("root").await, cluster.person("ada").await, cluster.person("ben").await);
-    let (shop, key) = server(&root, &["messages:write", "read"]).await;
+    let (admin, ada, ben) = (cluster.admin("root").await, cluster.person("ada").await, cluster.person("ben").await);
+    let (shop, key) = server(&admin, &["messages:write", "read"]).await;
     let room = ada.makes_room(json!({ "name": "r", "visibility": "private" })).await;
     let body = json!({ "content": "your order is on its way", "type": "text", "clientId": "order-7" });
     let said = shop.tries_to_say(&room, body.clone()).await.created();
@@ -52,7 +52,7 @@ async fn a_server_speaks_as_the_system_in_any_room_and_as_a_user_in_theirs() {
     let nowhere = shop.tries_to_say(&RoomId::new().to_string(), json!({ "content": "x" })).await;
     nowhere.problem(404, "not_found");
 
-    let (reader, _) = server(&root, &["read"]).await;
+    let (reader, _) = server(&admin, &["read"]).await;
     reader.tries_to_say(&room, json!({ "content": "x" })).await.problem(403, "forbidden");
     reader.deletes(&of_ada).await.problem(403, "forbidden");
 }

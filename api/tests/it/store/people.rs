@@ -217,7 +217,9 @@ async fn the_cursors_of_many_rooms_are_read_at_once(store: Fixture) {
     assert!(store.move_read(read(first.id, ada, 7, 1)).await.expect("written"));
     assert!(store.move_read(read(second.id, ben, 3, 1)).await.expect("written"));
     let mut cursors = store.read_cursors(&[second.id, nobodys.id, first.id]).await.expect("read");
-    cursors.iter_mut().for_each(|of| of.sort_unstable_by_key(|(_, up_to)| *up_to));
+    for of in &mut cursors {
+        of.sort_unstable_by_key(|(_, up_to)| *up_to);
+    }
     assert_eq!(cursors, [vec![(ben, 3)], vec![], vec![(ben, 0), (ada, 7)]]);
     assert!(store.read_cursors(&[]).await.expect("read").is_empty());
 }
