@@ -44,10 +44,11 @@ impl IdentityConfig {
         const KEYS_URL: &str = "ROOKERY_IDENTITY_KEYS_URL";
         const CA_FILE: &str = "ROOKERY_IDENTITY_CA_FILE";
         let why = "ROOKERY_IDENTITY_ISSUER needs it";
+        let why_issuer = "ROOKERY_IDENTITY_AUDIENCE or ROOKERY_IDENTITY_KEYS_URL is, and belongs to an issuer";
         let Some(issuer) = env.optional(ISSUER)? else {
             // Whoever set the rest forgot it, and would wonder why nobody gets in.
             return match ["ROOKERY_IDENTITY_AUDIENCE", KEYS_URL].into_iter().find(|name| env.text(name).is_some()) {
-                Some(_) => Err(ConfigError::Missing(ISSUER, "an identity provider is known by its issuer")),
+                Some(_) => Err(ConfigError::Missing(ISSUER, why_issuer)),
                 None => Ok(None),
             };
         };

@@ -86,6 +86,9 @@ fn username(stranger: &Stranger) -> String {
         let allowed = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-') || is_combining_mark(*c);
         let name: String = local.chars().filter(allowed).skip_while(|c| is_combining_mark(*c)).collect();
         let name: String = name.graphemes(true).take(30).collect();
+        if name.is_empty() {
+            return None;
+        }
         [format!("{name}-user"), name].into_iter().rev().find(|name| text::username(name.clone()).is_ok())
     });
     fitting.unwrap_or_else(|| "user".to_owned())
