@@ -8,12 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
-use rookery_shared::{
-    clock,
-    ids::UserId,
-    model::{ChosenStatus, Role, UserType},
-    token::random_secret,
-};
+use rookery_shared::{clock, model::Role, token::random_secret};
 use std::io::{Read, Write};
 
 /// Chat for one's own product. Without a command it serves; all settings come from the environment.
@@ -92,32 +87,12 @@ fn read_line(input: &mut impl Read) -> anyhow::Result<String> {
 
 async fn create(store: &dyn Store, username: String, email: String, password: String) -> anyhow::Result<()> {
     let wrong = |what: &'static str| move |message| anyhow::anyhow!("{what}: {message}");
-    let (username, username_key) = text::username(username).map_err(wrong("the username"))?;
-    let (email, email_key) = text::email(email).map_err(wrong("the e-mail address"))?;
+    let username = text::username(username).map_err(wrong("the username"))?;
+    let email = text::email(email).map_err(wrong("the e-mail address"))?;
     let password = text::password(password).map_err(wrong("the password"))?;
     let hash = password::hash(&password).context("the password cannot be hashed")?;
-    let user = UserRow {
-        id: UserId::new(),
-        display_name: username.clone(),
-        username,
-        username_key,
-        email,
-        email_key,
-        password_hash: Some(hash),
-        first_name: None,
-        last_name: None,
-        bio: None,
-        profile_picture: None,
-        user_type: UserType::default(),
-        role: Role::Admin,
-        created_at: clock::now(),
-        deleted_at: None,
-        status: ChosenStatus::default(),
-        status_text: None,
-        status_at: None,
-        is_service: false,
-        version: 1,
-    };
+    let new = UserRow::new(username, email, clock::now());
+    let user = UserRow { password_hash: Some(hash), role: Role::Admin, ..new };
     match store.insert_user(user).await {
         Err(StoreError::Taken(Unique::Username)) => bail!("this username is taken: `admin promote` makes it an admin"),
         Err(StoreError::Taken(Unique::Email)) => bail!("this e-mail address is taken: `admin promote` takes it too"),

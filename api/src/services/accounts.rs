@@ -13,9 +13,8 @@ use crate::{
 };
 use rookery_shared::{
     clock,
-    ids::UserId,
     limits::{Take, Verdict},
-    model::{ChosenStatus, Role, Tokens, UserType},
+    model::{Tokens, UserType},
     protocol::{Code, Problem},
 };
 use serde::Deserialize;
@@ -83,32 +82,17 @@ impl Register {
         let display_name = fields.optional("displayName", self.display_name, name);
         let first_name = fields.optional("firstName", self.first_name, name);
         let last_name = fields.optional("lastName", self.last_name, name);
-        let (Some((username, username_key)), Some((email, email_key)), Some(password)) = (username, email, password)
-        else {
+        let (Some(username), Some(email), Some(password)) = (username, email, password) else {
             return Err(fields.problem());
         };
         fields.finish()?;
+        let new = UserRow::new(username, email, clock::now());
         let user = UserRow {
-            id: UserId::new(),
-            display_name: display_name.unwrap_or_else(|| username.clone()),
-            username,
-            username_key,
-            email,
-            email_key,
-            password_hash: None,
+            display_name: display_name.unwrap_or_else(|| new.display_name.clone()),
             first_name,
             last_name,
-            bio: None,
-            profile_picture: None,
             user_type: self.user_type.unwrap_or_default(),
-            role: Role::User,
-            created_at: clock::now(),
-            deleted_at: None,
-            status: ChosenStatus::default(),
-            status_text: None,
-            status_at: None,
-            is_service: false,
-            version: 1,
+            ..new
         };
         Ok(Registration { user, password })
     }

@@ -18,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rookery_shared::{
     clock::{self, Time},
     ids::{ApiKeyId, UserId},
-    model::{ChosenStatus, Page, Role, UserType},
+    model::Page,
     protocol::{Code, Problem},
     token::random_secret,
 };
@@ -199,28 +199,8 @@ impl RememberedKeys {
 /// The account that a key's system messages are from. Nobody registers such a name or address, and nobody signs in.
 fn author(key: &ApiKey) -> UserRow {
     let nobodys = format!("key:{}", key.id.0.simple());
-    UserRow {
-        id: key.author(),
-        username: key.name.clone(),
-        username_key: nobodys.clone(),
-        email: String::new(),
-        email_key: nobodys,
-        password_hash: None,
-        display_name: key.name.clone(),
-        first_name: None,
-        last_name: None,
-        bio: None,
-        profile_picture: None,
-        user_type: UserType::default(),
-        role: Role::User,
-        created_at: key.created_at,
-        deleted_at: None,
-        status: ChosenStatus::default(),
-        status_text: None,
-        status_at: None,
-        is_service: true,
-        version: 1,
-    }
+    let new = UserRow::new((key.name.clone(), nobodys.clone()), (String::new(), nobodys), key.created_at);
+    UserRow { id: key.author(), is_service: true, ..new }
 }
 
 impl Api {

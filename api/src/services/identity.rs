@@ -14,7 +14,6 @@ use crate::{
 use rookery_shared::{
     clock::{self, Time},
     ids::{SessionId, UserId},
-    model::{ChosenStatus, Role, UserType},
     protocol::{Code, Problem},
     token::{Claims, TokenError, may_be_foreign},
 };
@@ -102,36 +101,17 @@ fn another(name: &str) -> String {
 
 /// The account of someone who was never here. What does not fit is left out: the provider's words are no reason to turn
 /// someone away.
-fn account(
-    stranger: &Stranger,
-    (username, username_key): (String, String),
-    email: Option<(String, String)>,
-) -> UserRow {
-    let id = UserId::new();
+fn account(stranger: &Stranger, username: (String, String), email: Option<(String, String)>) -> UserRow {
     let line = |text: &Option<String>| text.clone().and_then(|text| text::line(text, super::users::MAX_NAME).ok());
     // An address is unique where there is one, and so is what stands in its place.
-    let (email, email_key) = email.unwrap_or_else(|| (String::new(), format!("none:{}", id.0.simple())));
+    let email = email.unwrap_or_else(|| (String::new(), format!("none:{}", Uuid::now_v7().simple())));
+    let new = UserRow::new(username, email, clock::now());
     UserRow {
-        id,
-        display_name: line(&stranger.name).unwrap_or_else(|| username.clone()),
-        username,
-        username_key,
-        email,
-        email_key,
-        password_hash: None,
+        display_name: line(&stranger.name).unwrap_or_else(|| new.display_name.clone()),
         first_name: line(&stranger.first_name),
         last_name: line(&stranger.last_name),
-        bio: None,
         profile_picture: stranger.picture.clone().and_then(|url| text::web_url(url).ok()),
-        user_type: UserType::default(),
-        role: Role::User,
-        created_at: clock::now(),
-        deleted_at: None,
-        status: ChosenStatus::default(),
-        status_text: None,
-        status_at: None,
-        is_service: false,
-        version: 1,
+        ..new
     }
 }
 

@@ -56,6 +56,35 @@ pub struct UserRow {
     pub version: u64,
 }
 
+impl UserRow {
+    /// A new account with a username and an e-mail address, each with the key that it is compared by, and nothing else
+    /// of its own.
+    pub fn new((username, username_key): (String, String), (email, email_key): (String, String), at: Time) -> Self {
+        Self {
+            id: UserId::new(),
+            display_name: username.clone(),
+            username,
+            username_key,
+            email,
+            email_key,
+            password_hash: None,
+            first_name: None,
+            last_name: None,
+            bio: None,
+            profile_picture: None,
+            user_type: UserType::default(),
+            role: Role::default(),
+            created_at: at,
+            deleted_at: None,
+            status: ChosenStatus::default(),
+            status_text: None,
+            status_at: None,
+            is_service: false,
+            version: 1,
+        }
+    }
+}
+
 /// One signed-in device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
