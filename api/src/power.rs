@@ -106,6 +106,7 @@ mod tests {
             created_at: Time(0),
             conversation_key: None,
             deleted_at: None,
+            deleted_by: None,
             version: 1,
         }
     }

@@ -117,6 +117,7 @@ impl Api {
             created_at: clock::now(),
             conversation_key: Some(key.clone()),
             deleted_at: None,
+            deleted_by: None,
             version: 1,
         };
         let streams = streams(room.id, people.iter().copied());

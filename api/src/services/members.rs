@@ -80,7 +80,7 @@ pub(super) fn put_out<T>(room: RoomId, user: UserId, heads: &mut Heads, planned:
 /// What goes with that where the room's last member goes: it is marked deleted. [`Api::purge`] does the rest.
 pub(super) fn end_room<T>(room: RoomRow, last: UserId, heads: &mut Heads, planned: &mut Planned<T>) {
     planned.entries.push(heads.entry(StreamId::User(last), Kind::RoomDeleted, room.id.0, 0));
-    planned.ops.push(Op::ReplaceRoom(room.deleted()));
+    planned.ops.push(Op::ReplaceRoom(room.deleted(last)));
 }
 
 impl Api {

@@ -8,7 +8,10 @@ use crate::{
     app::Api,
     power::Act,
     problem,
-    store::{Op, Stretch, rows::MessageRow},
+    store::{
+        Op, Stretch,
+        rows::{MessageRow, RoomRow},
+    },
     writer::Planned,
 };
 use rookery_shared::{
@@ -58,7 +61,7 @@ impl Purges {
 }
 
 impl Api {
-    /// Deletes a room or conversation with everything in it. Who made it, admins and servers may say so again.
+    /// Deletes a room or conversation with everything in it. Who did, who made it, admins and servers may say so again.
     pub(crate) async fn delete_room(&self, actor: Actor, id: RoomId) -> Result<(), Problem> {
         let key = self
             .change(streams(id, []), move |api, _| async move {
@@ -71,7 +74,7 @@ impl Api {
                 };
                 seen.check(actor, Act::DeleteRoom)?;
                 let key = seen.room.conversation_key.clone();
-                Ok(Planned { ops: vec![Op::ReplaceRoom(seen.room.deleted())], ..Planned::nothing(key) })
+                Ok(Planned { ops: vec![Op::ReplaceRoom(seen.room.deleted(actor.id))], ..Planned::nothing(key) })
             })
             .await?;
         if let Some(key) = key {
@@ -84,8 +87,11 @@ impl Api {
     /// That a room was deleted, and that this actor may know it: nobody is in it any more.
     async fn check_deleted(&self, actor: Actor, id: RoomId) -> Result<(), Problem> {
         let room = self.reader.store().deleted_room(id).await.map_err(problem::store)?;
-        let may_know = |by: Option<UserId>| actor.is_admin() || actor.is_key() || by == Some(actor.id);
-        if room.is_some_and(|room| may_know(room.created_by)) { Ok(()) } else { Err(Code::NotFound.into()) }
+        let took_part = |room: &RoomRow| [room.created_by, room.deleted_by].contains(&Some(actor.id));
+        match room {
+            Some(room) if actor.is_admin() || actor.is_key() || took_part(&room) => Ok(()),
+            _ => Err(Code::NotFound.into()),
+        }
     }
 
     /// Looks for unfinished deletions now and from time to time, for as long as this api is there.

@@ -164,6 +164,7 @@ impl Api {
             created_at: clock::now(),
             conversation_key: None,
             deleted_at: None,
+            deleted_by: None,
             version: 1,
         };
         let owner = maker.map(|maker| (maker, MemberRole::Owner));

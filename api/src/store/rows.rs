@@ -135,6 +135,8 @@ pub struct RoomRow {
     pub conversation_key: Option<String>,
     /// When it was marked deleted: every read and write refuses from then on.
     pub deleted_at: Option<Time>,
+    /// Who did.
+    pub deleted_by: Option<UserId>,
     /// Grows with every change of the room, with every ban and with everyone who is let in later; compared when replaced.
     pub version: u64,
 }
@@ -148,8 +150,8 @@ impl RoomRow {
 
     /// Its next version, marked deleted.
     #[must_use]
-    pub fn deleted(self) -> Self {
-        Self { deleted_at: Some(clock::now()), ..self.next() }
+    pub fn deleted(self, by: UserId) -> Self {
+        Self { deleted_at: Some(clock::now()), deleted_by: Some(by), ..self.next() }
     }
 }
 

@@ -6,7 +6,12 @@ use std::{path::Path, time::Duration};
 use uuid::Uuid;
 
 /// The steps from one version of the schema to the next; `user_version` counts those that were taken.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The version of the schema that has display names folded.
 const FOLDED_NAMES: u32 = 3;

@@ -200,6 +200,7 @@ pub(crate) fn room(name: &str) -> RoomRow {
         created_at: time(0),
         conversation_key: None,
         deleted_at: None,
+        deleted_by: None,
         version: 1,
     }
 }

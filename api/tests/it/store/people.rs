@@ -241,7 +241,7 @@ async fn a_deleted_room_is_purged_of_everything(store: Fixture) {
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), []);
     assert_eq!(store.leftover_members(place.id, 9).await.expect("read"), [], "it is not deleted");
     assert_eq!(store.deleted_room(place.id).await.expect("read"), None);
-    let deleted = RoomRow { deleted_at: Some(time(3)), version: 2, ..place.clone() };
+    let deleted = RoomRow { deleted_at: Some(time(3)), deleted_by: Some(ada), version: 2, ..place.clone() };
     store.commit(&[], &[Op::ReplaceRoom(deleted)]).await.expect("deleted");
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), [place.id]);
     assert_eq!(store.leftover_members(place.id, 9).await.expect("read"), [ada]);
@@ -255,6 +255,6 @@ async fn a_deleted_room_is_purged_of_everything(store: Fixture) {
     store.purge_room(place.id, true).await.expect("purged");
     assert_eq!(store.rooms_to_purge(9).await.expect("read"), []);
     let row = store.deleted_room(place.id).await.expect("read").expect("the row stays");
-    assert_eq!((row.id, row.deleted_at), (place.id, Some(time(3))));
+    assert_eq!((row.id, row.deleted_at, row.deleted_by), (place.id, Some(time(3)), Some(ada)));
     assert_eq!(store.heads(&[StreamId::Room(other.id)]).await.expect("read"), [1], "others stay");
 }

@@ -45,6 +45,7 @@ fn write(room: &RoomRow) -> Document {
         "createdAt": date(room.created_at),
         "conversationKey": live_key,
         "deletedAt": room.deleted_at.map(date),
+        "deletedBy": room.deleted_by.map(|user| id(user.0)),
         "leftover": room.deleted_at.map(date),
         "version": signed(room.version),
         "bucket": i32::from(StreamId::Room(room.id).bucket()),
@@ -64,6 +65,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<(RoomRow, u64), Unreadable> {
         created_at: fields.time("createdAt")?,
         conversation_key: fields.owned_text("conversationKey")?,
         deleted_at: fields.optional_time("deletedAt")?,
+        deleted_by: fields.optional_id("deletedBy")?.map(UserId),
         version: fields.integer("version")?.map_or(Ok(FIRST_VERSION), unsigned)?,
     };
     Ok((room, fields.number("memberCount")?))

@@ -22,7 +22,7 @@ use rusqlite::{Connection, Result, params, types::Value};
 macro_rules! room_columns {
     () => {
         "r.id, r.room_type, r.name, r.description, r.visibility, r.history_from, r.created_by, r.created_at, \
-         r.conversation_key, r.deleted_at, r.version, r.member_count"
+         r.conversation_key, r.deleted_at, r.deleted_by, r.version, r.member_count"
     };
 }
 pub(super) use room_columns;
@@ -39,12 +39,13 @@ pub(super) fn read(cells: &mut Cells<'_>) -> Result<(RoomRow, u64)> {
         created_at: cells.time()?,
         conversation_key: cells.plain()?,
         deleted_at: cells.optional_time()?,
+        deleted_by: cells.optional_id()?.map(UserId),
         version: cells.number()?,
     };
     Ok((room, cells.number()?))
 }
 
-fn values(room: &RoomRow) -> [Value; 12] {
+fn values(room: &RoomRow) -> [Value; 13] {
     [
         room.id.0.as_bytes().to_vec().into(),
         room.room_type.code().into(),
@@ -56,6 +57,7 @@ fn values(room: &RoomRow) -> [Value; 12] {
         room.created_at.0.into(),
         room.conversation_key.clone().into(),
         room.deleted_at.map(|time| time.0).into(),
+        room.deleted_by.map(|user| user.0.as_bytes().to_vec()).into(),
         signed(room.version).into(),
         fold(room.name.as_deref().unwrap_or_default()).into(),
     ]
@@ -63,8 +65,8 @@ fn values(room: &RoomRow) -> [Value; 12] {
 
 pub(in crate::store::sqlite) fn insert(db: &Connection, room: &RoomRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO rooms (id, room_type, name, description, visibility, history_from, created_by, created_at, \
-               conversation_key, deleted_at, version, name_key) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+               conversation_key, deleted_at, deleted_by, version, name_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let inserted = db.prepare_cached(sql)?.execute(values(room));
     match inserted {
         Err(error) if is_taken(&error) => {
@@ -77,8 +79,9 @@ pub(in crate::store::sqlite) fn insert(db: &Connection, room: &RoomRow) -> Resul
 
 pub(in crate::store::sqlite) fn replace(db: &Connection, room: &RoomRow) -> Result<(), StoreError> {
     let sql = "UPDATE rooms SET (id, room_type, name, description, visibility, history_from, created_by, created_at, \
-               conversation_key, deleted_at, version, name_key) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-               WHERE id = ?1 AND version = ?11 - 1 AND deleted_at IS NULL";
+               conversation_key, deleted_at, deleted_by, version, name_key) = \
+               (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+               WHERE id = ?1 AND version = ?12 - 1 AND deleted_at IS NULL";
     match db.prepare_cached(sql)?.execute(values(room))? {
         0 => Err(StoreError::Stale("the room")),
         _ => Ok(()),

@@ -1,0 +1,3 @@
+-- Version 4: who deleted a room may say so again.
+
+ALTER TABLE rooms ADD COLUMN deleted_by BLOB;
