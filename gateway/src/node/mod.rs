@@ -213,17 +213,20 @@ impl Node {
     }
 
     /// Watches the generation of what is announced, until the process ends: when it changes, every core asks the
-    /// store for the heads of what it follows.
+    /// store for the heads of what it follows. So does the first one that is read: while there was none to be had,
+    /// any number of them may have passed.
     pub async fn watch_generation(self: Arc<Self>) {
         let mut known: Option<String> = None;
         loop {
-            sleep(self.config.sweep_period).await;
-            let Ok(generation) = self.bus.generation().await else { continue };
-            if known.as_ref().is_some_and(|known| *known != generation) {
-                metrics::counter!("rookery_generation_changes_total").increment(1);
+            if let Ok(generation) = self.bus.generation().await
+                && known.as_ref() != Some(&generation)
+            {
+                if known.replace(generation).is_some() {
+                    metrics::counter!("rookery_generation_changes_total").increment(1);
+                }
                 self.interest.inboxes().iter().for_each(|inbox| inbox.mail(Mail::Lost(None)));
             }
-            known = Some(generation);
+            sleep(self.config.sweep_period).await;
         }
     }
 
