@@ -2,6 +2,7 @@
 //
 // The test that starts this script has the other side: a user of /ws, who speaks when asked to. What is asked is a line
 // of JSON on standard output, the answer a line on standard input. The last line is {"done": true}, or {"failed": why}.
+// The gateway ends as config.ending says: "killed", after everything else was tried, or "drained".
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -186,12 +187,16 @@ async function signingOut() {
     client.socket.disconnect();
 }
 
-/// The gateway of everybody is killed; the peer, on another one, speaks meanwhile.
+/// The gateway of everybody goes; the peer, on another one, speaks meanwhile.
 async function reconnecting(client) {
     const before = await client.call("send_message", { roomId: room, content: "before", clientId: "before" });
     await client.event("new_message", (message) => message.clientId === "before");
     client.kept = [];
-    await ask("kill");
+    await ask("ending");
+    if (config.ending === "drained") {
+        equal((await client.event("reconnect"))[0].code, "draining", "it is asked to come again");
+        equal((await client.event("error"))[0].code, "draining", "why the connection ends");
+    }
     const [reason] = await client.event("disconnect");
     check(reason.startsWith("transport"), reason);
     check(client.socket.active, "it comes again by itself");
@@ -211,11 +216,24 @@ function transportOf(client) {
     return client.socket.io.engine.transport.name;
 }
 
+async function upgraded(client) {
+    const { engine } = client.socket.io;
+    if (!config.transports && transportOf(client) !== "websocket") {
+        await new Promise((resolve) => engine.once("upgrade", resolve));
+    }
+}
+
 async function main() {
-    await refusals();
     const client = new Client({ auth: { token: config.token } });
-    await life(client);
-    await signingOut();
+    if (config.ending === "killed") {
+        await refusals();
+        await life(client);
+        await signingOut();
+    } else {
+        await client.event("authenticated");
+        // Where it can, it has upgraded by then.
+        await inTime(upgraded(client), "the upgrade");
+    }
     const expected = config.transports?.[0] ?? "websocket";
     equal(transportOf(client), expected, "the transport");
     await reconnecting(client);

@@ -163,7 +163,10 @@ def reconnecting(client):
     before = client.call("send_message", {"roomId": room, "content": "before", "clientId": "before"})
     client.event("new_message", lambda message, _: message["clientId"] == "before")
     client.kept = []
-    ask("kill")
+    ask("ending")
+    if config["ending"] == "drained":
+        equal(client.event("reconnect")[0]["code"], "draining", "it is asked to come again")
+        equal(client.event("error")[0]["code"], "draining", "why the connection ends")
     reason = client.event("disconnect")[0]
     assert reason.startswith("transport"), reason
     equal(client.event("resumed")[0]["rooms"][room]["status"], "recovered", "nothing is lost")
@@ -177,11 +180,15 @@ def reconnecting(client):
 
 
 def main():
-    refusals()
     client = Client({"token": config["token"]})
-    client.connect()
-    life(client)
-    signing_out()
+    if config["ending"] == "killed":
+        refusals()
+        client.connect()
+        life(client)
+        signing_out()
+    else:
+        client.connect()
+        client.event("authenticated")
     equal(client.sio.transport(), (config.get("transports") or ["websocket"])[0], "the transport")
     reconnecting(client)
     client.sio.disconnect()

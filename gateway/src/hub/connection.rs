@@ -51,6 +51,8 @@ pub enum Phase {
     Closing {
         /// When the socket goes.
         deadline: Seconds,
+        /// Whether it makes sense that the client comes again.
+        may_return: bool,
     },
 }
 
@@ -105,6 +107,8 @@ pub struct Connection {
     pub commands_full_at: Cell<u64>,
     /// Commands that were refused in a row, because the budget was empty.
     pub commands_refused: Cell<u16>,
+    /// How often it was told of a room that its user came into; tells an answer of the store from a newer truth.
+    pub rooms_added: Cell<u16>,
 }
 
 /// What came of a write.
@@ -161,6 +165,11 @@ impl Connection {
     /// Whether it has been told to end.
     pub fn is_closing(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Closing { .. })
+    }
+
+    /// Whether it has been told to end, and not to come again.
+    pub fn is_dismissed(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Closing { may_return: false, .. })
     }
 
     /// Writes, straight to the socket where nothing waits. `bytes` is cloned, and the clock

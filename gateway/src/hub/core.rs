@@ -249,6 +249,7 @@ impl Core {
                 commands_full_at: Cell::new(0),
                 commands_refused: Cell::new(0),
                 resuming: RefCell::default(),
+                rooms_added: Cell::new(0),
             });
             entry.insert(connection.clone());
             connection
@@ -370,7 +371,8 @@ impl Core {
         if !behind {
             self.write_bytes(connection, &goodbye.freeze());
         }
-        *connection.phase.borrow_mut() = Phase::Closing { deadline: self.now() + CLOSING_SECONDS };
+        let may_return = reason.should_reconnect();
+        *connection.phase.borrow_mut() = Phase::Closing { deadline: self.now() + CLOSING_SECONDS, may_return };
         if !connection.is_behind() {
             connection.shut_down(if behind { Shutdown::Both } else { Shutdown::Write });
         }
@@ -391,7 +393,7 @@ impl Core {
     pub fn forget(self: &Rc<Self>, connection: &Rc<Connection>) {
         if !connection.is_closing() {
             self.depart(connection);
-            *connection.phase.borrow_mut() = Phase::Closing { deadline: 0 };
+            *connection.phase.borrow_mut() = Phase::Closing { deadline: 0, may_return: true };
         }
         // Whatever still waits to be written has nobody to look after it from here on.
         connection.outbox.take();

@@ -136,7 +136,7 @@ impl Core {
         let header = &event.header;
         let room = RoomId(header.subject);
         match header.kind {
-            Kind::RoomAdded => session::follow_added_room(self, connection, room, event),
+            Kind::RoomAdded => session::follow_added_room(self, connection, room, header.ref_seq),
             Kind::RoomRemoved => {
                 let Some(&slot) = state.by_id.get(&StreamId::Room(room)) else { return };
                 if state.streams[slot as usize].feed.delivered() < header.ref_seq {

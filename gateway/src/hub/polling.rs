@@ -56,6 +56,14 @@ pub enum Answer {
     Full,
 }
 
+impl Answer {
+    /// The answer to the poll behind the goodbye: a close where that is for good; else the session is gone, and clients
+    /// begin anew.
+    fn last(connection: &Connection) -> Self {
+        if connection.is_dismissed() { Self::Body(engineio::CLOSE.into()) } else { Self::Unknown }
+    }
+}
+
 /// The sessions of one core.
 #[derive(Default)]
 pub struct Polls {
@@ -113,7 +121,7 @@ impl Polls {
     pub fn remove(&mut self, connection: &Connection) -> bool {
         let Some(sid) = self.by_slot.remove(&connection.slot) else { return false };
         if let Some(waiting) = self.by_sid.remove(&sid).and_then(|poll| poll.waiting) {
-            let _ = waiting.send(Answer::Body(engineio::CLOSE.into()));
+            let _ = waiting.send(Answer::last(connection));
         }
         true
     }
@@ -191,10 +199,12 @@ impl Core {
             engineio::put_body(piece, &mut body);
         }
         let last = closing && body.is_empty();
-        if body.is_empty() {
-            body.extend_from_slice(if closing { engineio::CLOSE } else { engineio::NOOP }.as_bytes());
-        }
-        if waiting.send(Answer::Body(body)).is_err() {
+        let answer = match body.is_empty() {
+            true if closing => Answer::last(connection),
+            true => Answer::Body(engineio::NOOP.into()),
+            false => Answer::Body(body),
+        };
+        if waiting.send(answer).is_err() {
             // Gone in this very moment: what was meant for this poll is for the next one.
             return;
         }

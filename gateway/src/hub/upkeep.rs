@@ -78,7 +78,7 @@ impl Core {
         let silent = now.saturating_sub(connection.heard.get());
         let mut phase = connection.phase.borrow_mut();
         match &mut *phase {
-            Phase::Closing { deadline } if now >= *deadline => Due::Cut,
+            Phase::Closing { deadline, .. } if now >= *deadline => Due::Cut,
             Phase::Closing { .. } => Due::Nothing,
             // Not the client's fault: it may come again.
             Phase::Anonymous { deadline, signing_in: true, .. } if now >= *deadline => {

@@ -24,13 +24,11 @@ use bytes::BytesMut;
 use parse::Command;
 use rookery_shared::{
     backend::RoomAccess,
-    envelope::Event,
     ids::{RoomId, StreamId},
-    model::HistoryFrom,
     presence::Device,
     protocol::{CloseReason, Code, Problem},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
@@ -167,76 +165,75 @@ pub fn warn_of_token_end(core: &Rc<Core>, connection: &Rc<Connection>) {
 }
 
 /// A room was added to a user's list: their connections follow it from the place of their membership on.
-pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, added: &Event) {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Added {
-        member_count: u32,
-        history_from: HistoryFrom,
-    }
-    // Without data the user is out again already, and is taken for one who sees nothing from before.
-    let (size, history) = serde_json::from_slice::<Added>(&added.data)
-        .map_or((0, HistoryFrom::Join), |added| (added.member_count, added.history_from));
-    let in_seq = added.header.ref_seq;
-    let from = if history == HistoryFrom::Join { in_seq } else { 1 };
-    let position = Position::after(in_seq.saturating_sub(1), from);
+pub fn follow_added_room(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, member_since: u64) {
+    connection.rooms_added.set(connection.rooms_added.get().wrapping_add(1));
     if connection.follows.borrow().len() > core.node.config.max_rooms as usize {
         // Shown as activity on the user's stream; `join_room` follows it after a `leave_room` of another.
         return;
     }
     let (core, connection) = (core.clone(), connection.clone());
     spawn_local(async move {
-        // The head may be read after others wrote: nothing is lost by that, as the position is the membership's place.
-        if let Err(problem) = follow(&core, &connection, room, position, size).await {
+        // Who is out again already sees nothing of it.
+        if let Err(problem) = follow_as_member(&core, &connection, room, member_since.saturating_sub(1)).await {
             tracing::warn!(%problem, "a room that was added could not be followed");
             core.close(&connection, CloseReason::Unavailable);
         }
     });
 }
 
-async fn follow(
-    core: &Rc<Core>,
-    connection: &Rc<Connection>,
-    room: RoomId,
-    position: Position,
-    member_count: u32,
-) -> Result<(), Problem> {
-    let pins = core.pin(&[StreamId::Room(room)]);
-    core.open(&pins, false, &HashMap::new()).await?;
-    let slot = pins.first().ok_or(Problem::from(Code::Internal))?;
-    let mut state = core.state.borrow_mut();
-    state.streams[slot as usize].member_count = member_count;
-    core.attach(&mut state, connection, slot, position);
-    Ok(())
-}
-
 /// A room's log has said that this connection's user left, at this place. They may have come back since: the two
 /// streams that say so are fetched apart, and only the store knows.
-pub fn recheck(core: &Rc<Core>, connection: &Rc<Connection>, room_id: RoomId, left_at: u64) {
-    let Some(user_id) = connection.user() else { return };
+pub fn recheck(core: &Rc<Core>, connection: &Rc<Connection>, room: RoomId, left_at: u64) {
     let (core, connection) = (core.clone(), connection.clone());
     spawn_local(async move {
-        let backend = core.node.backend.clone();
-        let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await }).await;
-        let outcome = match access.unwrap_or_else(|_| Err(Code::Internal.into())) {
-            Ok(followed) => {
-                let position = Position::after(left_at, followed.from);
-                follow(&core, &connection, room_id, position, followed.member_count).await
-            }
-            Err(problem) if matches!(problem.code, Code::NotAMember | Code::NotFound | Code::Forbidden) => {
-                let mut state = core.state.borrow_mut();
-                if let Some(&slot) = state.by_id.get(&StreamId::Room(room_id)) {
-                    core.detach(&mut state, &connection, slot);
+        loop {
+            let added = connection.rooms_added.get();
+            match follow_as_member(&core, &connection, room, left_at).await {
+                Ok(true) => {}
+                // The answer may be older than their coming back, which the connection has heard of meanwhile.
+                Ok(false) if added != connection.rooms_added.get() => continue,
+                Ok(false) => {
+                    let mut state = core.state.borrow_mut();
+                    if let Some(&slot) = state.by_id.get(&StreamId::Room(room)) {
+                        core.detach(&mut state, &connection, slot);
+                    }
                 }
-                Ok(())
+                // Whether they may follow cannot be told now: they come again, and sign in to what is true then.
+                Err(_) => core.close(&connection, CloseReason::Unavailable),
             }
-            Err(problem) => Err(problem),
-        };
-        if outcome.is_err() {
-            // Whether they may follow cannot be told now: they come again, and sign in to what is true then.
-            core.close(&connection, CloseReason::Unavailable);
+            return;
         }
     });
+}
+
+/// Makes a connection follow a room after a place, from where on the store says that its user may see it. Gives
+/// whether they are a member; if not, nothing changes.
+async fn follow_as_member(
+    core: &Rc<Core>,
+    connection: &Rc<Connection>,
+    room_id: RoomId,
+    after: u64,
+) -> Result<bool, Problem> {
+    let Some(user_id) = connection.user() else { return Ok(false) };
+    let backend = core.node.backend.clone();
+    let access = core.node.run(async move { backend.room_access(RoomAccess { user_id, room_id }).await });
+    let pins = core.pin(&[StreamId::Room(room_id)]);
+    // The head may be read after others wrote: nothing is lost by that, as the position is a place of the log.
+    let nothing_known = HashMap::new();
+    let (access, opened) = tokio::join!(access, core.open(&pins, false, &nothing_known));
+    let followed = match access.unwrap_or_else(|_| Err(Code::Internal.into())) {
+        Ok(followed) => followed,
+        Err(problem) if matches!(problem.code, Code::NotAMember | Code::NotFound | Code::Forbidden) => {
+            return Ok(false);
+        }
+        Err(problem) => return Err(problem),
+    };
+    opened?;
+    let slot = pins.first().ok_or(Problem::from(Code::Internal))?;
+    let mut state = core.state.borrow_mut();
+    state.streams[slot as usize].member_count = followed.member_count;
+    core.attach(&mut state, connection, slot, Position::after(after, followed.from));
+    Ok(true)
 }
 
 /// A connection ends: presence is told, and typing ends.

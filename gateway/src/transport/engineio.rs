@@ -14,7 +14,7 @@ const SEPARATOR: char = '\u{1e}';
 /// What tells a client that is about to upgrade that its poll is over.
 pub const NOOP: &str = "6";
 
-/// The last packet of a session.
+/// The last packet of a session that ends for good. Some clients do not come again after it, as those of Python.
 pub const CLOSE: &str = "1";
 
 /// A ping, as a whole WebSocket frame.

@@ -1,8 +1,8 @@
 //! Clients of others, as they are, in front of a cluster behind HAProxy: the official one for JavaScript with default
 //! options, by WebSocket alone and by polling alone, its oldest release of this major version, and python-socketio.
 //!
-//! The scripts are in `clients/tests`; this side has the user of `/ws` that they talk with, and kills the gateway under
-//! all of them at once.
+//! The scripts are in `clients/tests`; this side has the user of `/ws` that they talk with, and takes the gateway from
+//! under all of them at once.
 
 use crate::harness::{Haproxy, Installation, Person, Socket, cluster};
 use serde_json::{Value, json};
@@ -35,6 +35,15 @@ const MATRIX: [(&str, Option<&str>); 9] = [
     ("python-socketio", Some("websocket")),
     ("python-socketio", Some("polling")),
 ];
+
+/// How the gateway of all clients goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Ending {
+    /// Without a word.
+    Killed,
+    /// An admin drains it.
+    Drained,
+}
 
 /// The people of one script.
 struct Cast {
@@ -74,8 +83,15 @@ impl Cast {
 }
 
 impl Script {
-    fn start(proxy: &Haproxy, client: &str, transport: Option<&str>, cast: Cast, gateway: String) -> Self {
+    fn start(
+        proxy: &Haproxy,
+        (client, transport): (&str, Option<&str>),
+        ending: Ending,
+        cast: Cast,
+        gateway: String,
+    ) -> Self {
         let config = json!({
+            "ending": if ending == Ending::Killed { "killed" } else { "drained" },
             "base": proxy.base(),
             "client": client,
             "modules": root().join(".cache/clients/node"),
@@ -108,8 +124,9 @@ impl Script {
         Self { name: format!("{client}, {}", transport.unwrap_or("default")), child, input, output, cast, gateway }
     }
 
-    /// Does what the script asks for until it is done. `kill` is where all scripts meet before and after the kill.
-    async fn play(mut self, kill: Arc<Barrier>) {
+    /// Does what the script asks for until it is done. `ending` is where all scripts meet before and after their gateway
+    /// goes.
+    async fn play(mut self, ending: Arc<Barrier>) {
         let mut peer = self.cast.peer.socket(&self.gateway).await;
         let mut visitors = Vec::new();
         loop {
@@ -126,9 +143,9 @@ impl Script {
                     visitors.push(self.cast.visitor.socket(&self.gateway).await);
                     Value::Null
                 }
-                Some("kill") => {
-                    kill.wait().await;
-                    kill.wait().await;
+                Some("ending") => {
+                    ending.wait().await;
+                    ending.wait().await;
                     self.speak_meanwhile(&mut peer).await;
                     Value::Null
                 }
@@ -154,24 +171,28 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().expect("text")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn clients_of_others_live_in_rooms_and_lose_nothing_when_their_gateway_is_killed() {
+/// Plays all scripts of the matrix, and takes the gateway from under all clients when each is ready for it.
+async fn play(ending: Ending) {
     let mut installation = cluster(2, 2, &[]).await;
+    let boss = installation.admin("root").await;
     let proxy = Haproxy::start(&installation).await;
     // They all come from one address, and so to one gateway; their peers connect to the other.
     let node = proxy.node_of_socketio().await;
-    let victim: usize = node.strip_prefix("gateway-").and_then(|index| index.parse().ok()).expect("a gateway's name");
-    let kill = Arc::new(Barrier::new(MATRIX.len() + 1));
+    let first: usize = node.strip_prefix("gateway-").and_then(|index| index.parse().ok()).expect("a gateway's name");
+    let meeting = Arc::new(Barrier::new(MATRIX.len() + 1));
     let mut scripts = JoinSet::new();
-    for (client, transport) in MATRIX {
+    for client in MATRIX {
         let cast = Cast::new(&installation).await;
-        let script = Script::start(&proxy, client, transport, cast, installation.gateway(1 - victim));
-        scripts.spawn(script.play(kill.clone()));
+        let script = Script::start(&proxy, client, ending, cast, installation.gateway(1 - first));
+        scripts.spawn(script.play(meeting.clone()));
     }
-    let killing = async {
-        kill.wait().await;
-        installation.kill_gateway(victim);
-        kill.wait().await;
+    let end = async {
+        meeting.wait().await;
+        match ending {
+            Ending::Killed => installation.kill_gateway(first),
+            Ending::Drained => boss.drain(&node).await,
+        }
+        meeting.wait().await;
         std::future::pending::<()>().await;
     };
     let all = async {
@@ -180,7 +201,17 @@ async fn clients_of_others_live_in_rooms_and_lose_nothing_when_their_gateway_is_
         }
     };
     tokio::select! {
-        () = killing => {}
+        () = end => {}
         () = all => {}
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_others_live_in_rooms_and_lose_nothing_when_their_gateway_is_killed() {
+    play(Ending::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_others_come_again_by_themselves_when_their_gateway_is_drained() {
+    play(Ending::Drained).await;
 }

@@ -1,6 +1,7 @@
 //! A bus that loses, doubles and reorders: the feed puts it right from the log, and nobody misses a message.
 
 use crate::harness::{Installation, Person, with_bus};
+use reqwest::{Method, StatusCode};
 use rookery_shared::{
     bus::{Bus, BusCall, SharedBus},
     envelope::Event,
@@ -108,5 +109,27 @@ async fn rooms_are_added_although_the_bus_loses_that_they_were() {
         assert_eq!(socket.event("room_added").await["data"]["id"], room.as_str());
         let message = socket.event("new_message").await;
         assert_eq!((&message["roomId"], &message["data"]["content"]), (&json!(room), &json!(format!("in room {n}"))));
+    }
+}
+
+/// Where a newcomer's part of a room begins was decided when they came, not by what the room is when they hear of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_more_of_a_room_because_they_heard_late_of_being_in_it() {
+    let installation = with_bus(&[("ROOKERY_SWEEP_MILLISECONDS", "200")], lossy).await;
+    let (ada, bob) = (installation.person("ada").await, installation.person("bob").await);
+    let mut socket = bob.socket(&installation.gateway(0)).await;
+    for _ in 0..7 {
+        let room = ada.make_room("private", &[]).await;
+        let early = ada.post(&format!("/rooms/{room}/messages"), json!({ "content": "before bob" })).await;
+        ada.post(&format!("/rooms/{room}/members"), json!({ "userId": bob.id })).await;
+        for (path, change) in [
+            (format!("/rooms/{room}"), json!({ "historyFrom": "start" })),
+            (format!("/messages/{}", early["id"].as_str().expect("an id")), json!({ "content": "still before" })),
+        ] {
+            let (status, answer) = ada.request(Method::PATCH, &path, Some(change)).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+        }
+        let edit = socket.event("message_updated").await;
+        assert_eq!((&edit["roomId"], &edit["data"]), (&json!(room), &json!(null)));
     }
 }

@@ -358,10 +358,7 @@ async fn a_node_that_is_drained_sends_its_clients_elsewhere_and_stays() {
     })
     .await;
     assert!(both.iter().all(|node| node["draining"] == false && node["streams"].as_u64().is_some_and(|n| n >= 1)));
-    let node = both.iter().find(|node| node["name"] == first.node.as_str()).expect("is listed");
-    let drain = format!("/admin/nodes/{}/drain", node["id"].as_str().expect("an id"));
-    let (status, _) = boss.request(Method::POST, &drain, None).await;
-    assert_eq!(status, StatusCode::NO_CONTENT);
+    boss.drain(&first.node).await;
     assert!(first.event("reconnect").await["data"]["retryAfterMs"].is_u64());
     assert_eq!(first.closed().await, closed(1001, "draining"));
     poll("the node says that it drains, and that nobody is left", async || {

@@ -393,8 +393,10 @@ async fn a_node_that_stops_sends_its_clients_away_and_they_may_come_again() {
     let (packets, ended) = client.ended().await;
     assert_eq!((error_code(&packets).as_deref(), ended), (Some("draining"), Ended(1001)));
     assert!(!packets.contains(&"41".to_owned()), "clients take that as: do not come again");
-    let packets = poller.poll_until(|packet| packet == "1").await;
+    let packets = poller.poll_until(|packet| packet.starts_with("42[\"error\"")).await;
     assert!(packets.iter().any(|packet| packet.starts_with("42[\"reconnect\"")), "{packets:?}");
+    // A close packet is a goodbye for good to some clients; a session that is gone is not.
+    assert_eq!(poller.get().await.0, StatusCode::BAD_REQUEST);
     Poller::signed_in(&installation.socketio(1), &ada.token).await;
 }
 

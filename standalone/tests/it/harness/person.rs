@@ -1,6 +1,6 @@
 //! Someone with an account: REST with their token, sockets on any gateway.
 
-use super::socket::Socket;
+use super::{poll, socket::Socket};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -86,6 +86,18 @@ impl Person {
         let members: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
         let body = json!({ "name": "a room", "visibility": visibility, "memberIds": members });
         self.post("/rooms", body).await["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Drains the gateway with this name, as an admin.
+    pub(crate) async fn drain(&self, node: &str) {
+        let id = poll("the node is listed", async || {
+            let nodes = self.get("/admin/nodes").await;
+            let named = nodes["items"].as_array().into_iter().flatten().find(|listed| listed["name"] == node)?;
+            named["id"].as_str().map(str::to_owned)
+        })
+        .await;
+        let (status, answer) = self.request(Method::POST, &format!("/admin/nodes/{id}/drain"), None).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{answer}");
     }
 
     /// A socket that is signed in.
