@@ -69,6 +69,11 @@ loadtest-fanout loadtest-idle loadtest-floor:
 	@scripts/install-test-deps servers
 	@exec cargo run --release --locked -p rookery-loadtest --bin rookery-loadtest -- $(@:loadtest-%=%) $(ARGS)
 
+.PHONY: loadtest-transports
+loadtest-transports: ## fanout and idle over /ws, over Socket.IO and on a Socket.IO server in Node, in turn (ARGS='--rounds 3')
+	@scripts/install-test-deps peers
+	@exec scripts/loadtest-transports $(ARGS)
+
 .PHONY: clean
 clean: ## remove what was built; data stays
 	@cargo clean

@@ -126,6 +126,7 @@ impl Dialer {
             let mut join = Vec::new();
             frame::put_masked(TEXT, b"40", &mut join);
             stream.write_all(&join).await?;
+            acknowledge_as_it_reads(&stream)?;
         }
         let (reading, writing) = stream.into_split();
         let mut incoming = Incoming::new(reading, &answer[end..]);
@@ -141,6 +142,14 @@ impl Dialer {
         }
         Ok(socket.connect(self.server).await?)
     }
+}
+
+/// Who writes in answer to something is taken for interactive by Linux, and acknowledges later from then on. On loopback
+/// that is charged to the server, in a quarter of its CPU time; so joining must not tell the transports apart.
+fn acknowledge_as_it_reads(stream: &TcpStream) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_quickack(true)?;
+    Ok(())
 }
 
 /// The address on loopback that the connection with this number comes from.

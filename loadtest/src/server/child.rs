@@ -79,7 +79,7 @@ impl Server {
         let issuer = TokenKeys::shared_secret(secret.as_bytes()).issuer()?;
         if let Some(modules) = &options.node_modules {
             ensure!(options.transport == Transport::Socketio, "Node's server speaks --transport socketio");
-            command.args(["--input-type=module", "--eval", include_str!("peer.js")]);
+            command.args(["--input-type=module", "--eval", include_str!("../../peer/server.js")]);
             command.env("PEER_MODULES", modules.canonicalize().context("the folder of modules")?);
             command.env("PEER_REDIS", &redis).env("PEER_PREFIX", &prefix);
             command.env("PEER_MEMBERS", world.members.to_string());
