@@ -1,7 +1,7 @@
 //! Transports are codecs: what a command, a reply or an event looks like on the wire, and nothing more.
 //!
-//! Sessions and the hub speak in commands and events. A broadcast is encoded once per transport and node; every
-//! recipient of that transport is written the same bytes.
+//! Sessions and the hub speak in commands and events. A broadcast is encoded once for each core and
+//! transport, together with what else goes out at that moment; every recipient is written the same bytes.
 
 pub mod engineio;
 pub mod socketio;
